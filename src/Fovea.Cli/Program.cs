@@ -1,0 +1,2 @@
+Console.WriteLine("fovea");
+return 0;

@@ -1,0 +1,105 @@
+using System.Numerics.Tensors;
+namespace Fovea.Kernels;
+
+/// <summary>q and k [R,N,D], v [R,N,E], gate [R,N,A], state [R,D,E], o [R,N,E], where R = batch × heads.</summary>
+public readonly record struct ScanSize(int Rows, int Length, int Dim, int ValueDim, int GateDim)
+{
+    /// <summary>Numbers in one state.</summary>
+    public int State => Dim * ValueDim;
+    /// <summary>Steps between two stored states; the states inside a chunk are recomputed by Backward.</summary>
+    public const int Chunk = 64;
+    public int Chunks => (Length + Chunk - 1) / Chunk;
+    /// <summary>Numbers that Forward writes into checkpoints: the state before each chunk, [R,⌈N/Chunk⌉,D,E].</summary>
+    public long Checkpoints => (long)Rows * Chunks * State;
+}
+
+/// <summary>One step of a matrix-valued memory S [D,E], and its adjoint. The definition of a recurrent mechanism.</summary>
+public interface IRecurrence
+{
+    /// <summary>S_{t−1} becomes S_t.</summary>
+    void Step(Span<Real> s, ReadOnlySpan<Real> k, ReadOnlySpan<Real> v, ReadOnlySpan<Real> gate);
+    /// <summary>Adds into dk, dv, dgate; dS_t becomes dS_{t−1}. before is S_{t−1}.</summary>
+    void Back(Span<Real> ds, ReadOnlySpan<Real> before, ReadOnlySpan<Real> k, ReadOnlySpan<Real> v, ReadOnlySpan<Real> gate, Span<Real> dk, Span<Real> dv, Span<Real> dgate);
+}
+
+/// <summary>o_t = q_t S_t for any recurrence, step by step in chunks: memory for Backward is one state per chunk.</summary>
+public static unsafe class Scan
+{
+    /// <summary>state holds S_0 and becomes S_N. o is overwritten, checkpoints (may be empty) too.</summary>
+    public static void Forward<T>(in ScanSize z, ReadOnlySpan<Real> q, ReadOnlySpan<Real> k, ReadOnlySpan<Real> v, ReadOnlySpan<Real> gate, T step, Span<Real> state, Span<Real> o, Span<Real> checkpoints) where T : struct, IRecurrence
+    {
+        Guard.Holds(q, (long)z.Rows * z.Length * z.Dim); Guard.Holds(k, (long)z.Rows * z.Length * z.Dim); Guard.Holds(v, (long)z.Rows * z.Length * z.ValueDim);
+        Guard.Holds(gate, (long)z.Rows * z.Length * z.GateDim); Guard.Holds(state, (long)z.Rows * z.State); Guard.Holds(o, (long)z.Rows * z.Length * z.ValueDim);
+        if (!checkpoints.IsEmpty) Guard.Holds(checkpoints, z.Checkpoints);
+        fixed (Real* pq = q, pk = k, pv = v, pg = gate, ps = state, po = o, pc = checkpoints)
+            Threads.For(z.Rows, 1, new ForwardRows<T>(z, pq, pk, pv, pg, step, ps, po, pc));
+        Work.Add(2L * z.Rows * z.Length * z.State);
+    }
+
+    readonly struct ForwardRows<T>(ScanSize z, Real* q, Real* k, Real* v, Real* gate, T step, Real* state, Real* o, Real* checkpoints) : IRows where T : struct, IRecurrence
+    {
+        public void Run(int from, int to)
+        {
+            for (int r = from; r < to; r++)
+            {
+                var s = new Span<Real>(state + (long)r * z.State, z.State);
+                for (int t = 0; t < z.Length; t++)
+                {
+                    long i = (long)r * z.Length + t;
+                    if (checkpoints is not null && t % ScanSize.Chunk == 0) s.CopyTo(new Span<Real>(checkpoints + ((long)r * z.Chunks + t / ScanSize.Chunk) * z.State, z.State));
+                    step.Step(s, new(k + i * z.Dim, z.Dim), new(v + i * z.ValueDim, z.ValueDim), new(gate + i * z.GateDim, z.GateDim));
+                    var ot = new Span<Real>(o + i * z.ValueDim, z.ValueDim); ot.Clear();
+                    for (int d = 0; d < z.Dim; d++) TensorPrimitives.MultiplyAdd(s.Slice(d * z.ValueDim, z.ValueDim), q[i * z.Dim + d], ot, ot);
+                }
+            }
+        }
+    }
+
+    /// <summary>Adds into dq, dk, dv, dgate. dState holds the gradient of S_N (zeros if nothing follows) and becomes that of S_0.</summary>
+    public static void Backward<T>(in ScanSize z, ReadOnlySpan<Real> q, ReadOnlySpan<Real> k, ReadOnlySpan<Real> v, ReadOnlySpan<Real> gate, T step, ReadOnlySpan<Real> checkpoints, ReadOnlySpan<Real> dO,
+        Span<Real> dState, Span<Real> dq, Span<Real> dk, Span<Real> dv, Span<Real> dgate) where T : struct, IRecurrence
+    {
+        Guard.Holds(checkpoints, z.Checkpoints); Guard.Holds(dState, (long)z.Rows * z.State); Guard.Holds(dgate, (long)z.Rows * z.Length * z.GateDim);
+        fixed (Real* pq = q, pk = k, pv = v, pg = gate, pc = checkpoints, pdo = dO, pds = dState, pdq = dq, pdk = dk, pdv = dv, pdg = dgate)
+            Threads.For(z.Rows, 1, new BackwardRows<T>(z, pq, pk, pv, pg, step, pc, pdo, pds, pdq, pdk, pdv, pdg));
+        Work.Add(5L * z.Rows * z.Length * z.State);
+    }
+
+    readonly struct BackwardRows<T>(ScanSize z, Real* q, Real* k, Real* v, Real* gate, T step, Real* checkpoints, Real* dO, Real* dState, Real* dq, Real* dk, Real* dv, Real* dgate) : IRows where T : struct, IRecurrence
+    {
+        public void Run(int from, int to)
+        {
+            using var scratch = Scratch.Open();
+            Real* history = scratch.Take((long)(ScanSize.Chunk + 1) * z.State);     // S before each step of the chunk, and after the last
+            for (int r = from; r < to; r++)
+            {
+                var ds = new Span<Real>(dState + (long)r * z.State, z.State);
+                for (int chunk = z.Chunks - 1; chunk >= 0; chunk--)
+                {
+                    int t0 = chunk * ScanSize.Chunk, n = Math.Min(ScanSize.Chunk, z.Length - t0);
+                    new ReadOnlySpan<Real>(checkpoints + ((long)r * z.Chunks + chunk) * z.State, z.State).CopyTo(new Span<Real>(history, z.State));
+                    for (int t = 0; t < n; t++)
+                    {
+                        long i = (long)r * z.Length + t0 + t;
+                        var next = new Span<Real>(history + (long)(t + 1) * z.State, z.State);
+                        new ReadOnlySpan<Real>(history + (long)t * z.State, z.State).CopyTo(next);
+                        step.Step(next, new(k + i * z.Dim, z.Dim), new(v + i * z.ValueDim, z.ValueDim), new(gate + i * z.GateDim, z.GateDim));
+                    }
+                    for (int t = n - 1; t >= 0; t--)
+                    {
+                        long i = (long)r * z.Length + t0 + t;
+                        var after = new ReadOnlySpan<Real>(history + (long)(t + 1) * z.State, z.State); var dot = new ReadOnlySpan<Real>(dO + i * z.ValueDim, z.ValueDim);
+                        for (int d = 0; d < z.Dim; d++)
+                        {
+                            dq[i * z.Dim + d] += TensorPrimitives.Dot(dot, after.Slice(d * z.ValueDim, z.ValueDim));
+                            var row = ds.Slice(d * z.ValueDim, z.ValueDim);
+                            TensorPrimitives.MultiplyAdd(dot, q[i * z.Dim + d], row, row);
+                        }
+                        step.Back(ds, new(history + (long)t * z.State, z.State), new(k + i * z.Dim, z.Dim), new(v + i * z.ValueDim, z.ValueDim), new(gate + i * z.GateDim, z.GateDim),
+                            new(dk + i * z.Dim, z.Dim), new(dv + i * z.ValueDim, z.ValueDim), new(dgate + i * z.GateDim, z.GateDim));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,35 @@
+using System.Reflection;
+namespace Fovea;
+
+/// <summary>The paper a type comes from, and the place in it. Titles live once, on the paper's claims.</summary>
+[AttributeUsage(AttributeTargets.Class | AttributeTargets.Struct, AllowMultiple = true)]
+public sealed class FromAttribute(string id, string where = "") : Attribute { public string Id => id; public string Where => where; }
+
+/// <summary>A paper, on the class that holds its claims.</summary>
+[AttributeUsage(AttributeTargets.Class)]
+public sealed class PaperAttribute(string id, string title) : Attribute
+{
+    public string Id => id; public string Title => title;
+    public int Year { get; init; }
+    public string Where { get; init; } = "";
+}
+
+/// <summary>Finds types by what they are; there is no list to keep.</summary>
+public static class Discover
+{
+    public static IEnumerable<Type> All<T>() => from a in AppDomain.CurrentDomain.GetAssemblies()
+                                                where a.GetName().Name!.StartsWith("Fovea") || a == Assembly.GetEntryAssembly()
+                                                from t in a.GetTypes()
+                                                where !t.IsAbstract && typeof(T).IsAssignableFrom(t) && !t.ContainsGenericParameters
+                                                orderby t.Name
+                                                select t;
+
+    /// <summary>Calls the constructor that starts with these arguments; everything after them has a default. Knobs override defaults by name.</summary>
+    public static object New(Type type, object[] leading, IReadOnlyDictionary<string, object>? knobs = null)
+    {
+        var c = type.GetConstructors().Single(c => Fits(c.GetParameters(), leading));
+        return c.Invoke([.. leading, .. c.GetParameters()[leading.Length..].Select(p => knobs?.GetValueOrDefault(p.Name!) ?? p.DefaultValue)]);
+    }
+    static bool Fits(ParameterInfo[] p, object[] leading) => p.Length >= leading.Length
+        && leading.Select((l, i) => p[i].ParameterType.IsInstanceOfType(l)).All(b => b) && p[leading.Length..].All(x => x.HasDefaultValue);
+}

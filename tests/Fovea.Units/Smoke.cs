@@ -1,0 +1,3 @@
+namespace Fovea.Units;
+
+public sealed class Smoke { [Fact] public void Runs() => Assert.Equal(4, 2 + 2); }
