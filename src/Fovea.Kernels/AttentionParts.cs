@@ -7,10 +7,12 @@ public readonly record struct AttentionSize(int Batch, int Heads, int KvHeads, i
     public int Group => Heads / KvHeads;
     /// <summary>What q·k is multiplied with before the score sees it; 1/√D unless set.</summary>
     public Real Scale { get; init; } = 1 / Real.Sqrt(Dim);
+    /// <summary>Rows that k and v hold per key head; the first Keys of them count. More than Keys when a cache has spare room.</summary>
+    public int KeyRows { get; init; } = Keys;
     /// <summary>Throws unless all sizes are positive and Heads is a multiple of KvHeads.</summary>
     public void Check()
     {
-        if (Batch < 1 || Heads < 1 || KvHeads < 1 || Queries < 1 || Keys < 0 || Dim < 1 || ValueDim < 1 || Heads % KvHeads != 0)
+        if (Batch < 1 || Heads < 1 || KvHeads < 1 || Queries < 1 || Keys < 0 || KeyRows < Keys || Dim < 1 || ValueDim < 1 || Heads % KvHeads != 0)
             throw new ArgumentException($"{this}: sizes must be positive and Heads a multiple of KvHeads");
     }
 }

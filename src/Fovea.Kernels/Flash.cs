@@ -24,7 +24,7 @@ public static class Flash
             int h = row / s.Queries % s.Heads, i = queryOffset + row % s.Queries;
             work += Logits(s, q, k, row, queryOffset, keyPositions, score, pattern, blocks, t, null);
             var acc = o.Slice(row * s.ValueDim, s.ValueDim); acc.Clear();
-            int kv = (row / s.Queries / s.Heads * s.KvHeads + h / s.Group) * s.Keys;
+            int kv = (row / s.Queries / s.Heads * s.KvHeads + h / s.Group) * s.KeyRows;
             Real sum = 1;
             if (soft)
             {
@@ -44,7 +44,7 @@ public static class Flash
         where TScore : struct, IScore where TPattern : struct, IPattern
     {
         int bh = row / s.Queries, h = bh % s.Heads, i = queryOffset + row % s.Queries; long work = 0;
-        int kv = (bh / s.Heads * s.KvHeads + h / s.Group) * s.Keys;
+        int kv = (bh / s.Heads * s.KvHeads + h / s.Group) * s.KeyRows;
         for (int j = 0; j < s.Keys; j++)
         {
             int at = keyPositions.IsEmpty ? j : keyPositions[j];
@@ -75,7 +75,7 @@ public static class Flash
         for (int row = 0; row < s.Batch * s.Heads * s.Queries; row++)
         {
             int bh = row / s.Queries, b = bh / s.Heads, h = bh % s.Heads, i = queryOffset + row % s.Queries;
-            int kv = (b * s.KvHeads + h / s.Group) * s.Keys;
+            int kv = (b * s.KvHeads + h / s.Group) * s.KeyRows;
             work += 5 * Logits(s, q, k, row, queryOffset, keyPositions, score, pattern, blocks, p, raw) / 2;
             var qi = q.Slice(row * s.Dim, s.Dim); var dqi = dq.Slice(row * s.Dim, s.Dim);
             var doi = dO.Slice(row * s.ValueDim, s.ValueDim);

@@ -1,142 +1,136 @@
-using Fovea.Kernels;
-using TP = System.Numerics.Tensors.TensorPrimitives;
+using System.Numerics.Tensors;
 namespace Fovea;
 
 /// <summary>Numbers with a shape. Always contiguous and row-major; immutable by convention once an operation has returned it.</summary>
-public class Tensor
+public sealed partial class Tensor
 {
-    Real[]? data; Real[]? grad;
+    Real[]? data, grad;
+    bool pooled;
+    readonly Tensor? root;          // a reshaped view shares data and gradient with the tensor it came from
+    bool requiresGrad;
+    bool keepsGrad;
+
     public Shape Shape { get; }
-    public bool RequiresGrad { get; internal set; }
+    internal Tensor Root => root ?? this;
 
     internal Tensor(Shape shape, Real[] data) { Shape = shape; this.data = data; }
+    Tensor(Shape shape, Tensor root) { Shape = shape; this.root = root.Root; }
 
-    public Span<Real> Span => (data ?? throw new ObjectDisposedException(nameof(Tensor), $"tensor {Shape} was released with its scope; Scope.Keep it")).AsSpan(0, Shape.Size);
+    /// <summary>Whether gradients flow into this tensor. Set it on an input to get the gradient of the input.</summary>
+    public bool RequiresGrad { get => Root.requiresGrad; set => Root.requiresGrad = value; }
+
+    /// <summary>The numbers. Throws if the scope that owns them has closed.</summary>
+    public Span<Real> Span => (Root.data ?? throw new ObjectDisposedException(nameof(Tensor), $"tensor {Shape} was released with its scope; Scope.Keep it")).AsSpan(0, Shape.Size);
+
     /// <summary>The gradient, made on first use and zero at first; kernels add into it.</summary>
-    public Span<Real> Grad { get { if (grad is null) { grad = Pool.Rent(Shape.Size); Array.Clear(grad); } return grad.AsSpan(0, Shape.Size); } }
-    public bool HasGrad => grad is not null;
-    public void ZeroGrad() { if (grad is not null) Array.Clear(grad); }
-    internal void Release() { if (data is not null) { Pool.Return(data); data = null; } if (grad is not null) { Pool.Return(grad); grad = null; } }
+    public Span<Real> Grad
+    {
+        get
+        {
+            var r = Root;
+            if (r.grad is null)
+            {
+                int n = r.Shape.Size;
+                r.grad = r.pooled ? Pool.Rent(n) : new Real[n];
+                Array.Clear(r.grad);
+            }
+            return r.grad.AsSpan(0, Shape.Size);
+        }
+    }
+    public bool HasGrad => Root.grad is not null;
+    public void ZeroGrad() { if (Root.grad is { } g) Array.Clear(g); }
+
+    /// <summary>Keeps the gradient of an intermediate result after Backward has used it.</summary>
+    public Tensor RetainGrad() { Root.keepsGrad = true; return this; }
+
+    internal void Release()
+    {
+        if (data is { } d) { Pool.Return(d); data = null; }
+        if (grad is { } g) { Pool.Return(g); grad = null; }
+    }
+    internal void Detached()
+    {
+        if (data is { } d) Pool.Forget(d);
+        if (grad is { } g) Pool.Forget(g);
+        pooled = false;
+    }
+    void DropGrad() { if (pooled && !keepsGrad && grad is { } g) { Pool.Return(g); grad = null; } }
 
     // ---- making
     /// <summary>Memory is not cleared: the caller writes all of it.</summary>
     public static Tensor Empty(Shape shape)
     {
-        var scope = ScopeState.Current;
-        if (scope is null) return new(shape, new Real[shape.Size]);
-        var t = new Tensor(shape, Pool.Rent(shape.Size));
+        if (ScopeState.Current is not { } scope) return new(shape, new Real[shape.Size]);
+        var t = new Tensor(shape, Pool.Rent(shape.Size)) { pooled = true };
         scope.Own(t);
         return t;
     }
+    /// <summary>A tensor over an array of the caller's, not copied: for buffers that outlive scopes.</summary>
+    public static Tensor Over(Real[] data, Shape shape)
+    {
+        if (data.Length < shape.Size) throw new ShapeException($"an array of {data.Length} does not hold {shape}");
+        return new(shape, data);
+    }
     public static Tensor Zeros(Shape shape) { var t = Empty(shape); t.Span.Clear(); return t; }
-    public static Tensor From(ReadOnlySpan<Real> values, Shape shape) { var t = Empty(shape); values.CopyTo(t.Span); return t; }
+    public static Tensor Full(Shape shape, Real value) { var t = Empty(shape); t.Span.Fill(value); return t; }
+    public static Tensor From(ReadOnlySpan<Real> values, Shape shape)
+    {
+        if (values.Length != shape.Size) throw new ShapeException($"{values.Length} values do not fill {shape}");
+        var t = Empty(shape); values.CopyTo(t.Span); return t;
+    }
+    /// <summary>Independent normal numbers with the given standard deviation.</summary>
+    public static Tensor Normal(Rng rng, Shape shape, Real std = 1) { var t = Empty(shape); rng.Normal(t.Span, std); return t; }
+    /// <summary>A copy outside the tape: no gradient flows back through it.</summary>
+    public Tensor Detach() => From(Span, Shape);
+    /// <summary>The only number of a tensor with one element.</summary>
+    public Real Item => Shape.Size == 1 ? Span[0] : throw new ShapeException($"Item needs one element, the tensor is {Shape}");
 
     // ---- differentiating
     /// <summary>Declares how an output's gradient flows back. Backward adds into input.Grad of the inputs that require it.</summary>
     public static Tensor Record(Tensor output, ReadOnlySpan<Tensor> inputs, Action<Tensor> backward)
     {
         if (ScopeState.Current?.Tape is not { } tape) return output;
-        foreach (var i in inputs) if (i.RequiresGrad) { output.RequiresGrad = true; tape.Add(new(output, backward)); break; }
+        foreach (var i in inputs)
+            if (i.RequiresGrad) { output.RequiresGrad = true; tape.Add(new(output, backward)); break; }
         return output;
     }
-    public void Backward()
+
+    /// <summary>
+    /// Runs the tape backwards from this tensor with gradient <paramref name="scale"/> in every element. Parameters' gradients add up over calls;
+    /// gradients of intermediate results are given back as soon as they are used, unless <see cref="RetainGrad"/> asked for them.
+    /// </summary>
+    public void Backward(Real? scale = null)
     {
         var tape = ScopeState.Current?.Tape ?? throw new InvalidOperationException("Backward needs an open Scope.Train()");
-        Grad.Fill(1);
-        for (int i = tape.Count - 1; i >= 0; i--) if (tape[i].Output.HasGrad) tape[i].Backward(tape[i].Output);
-    }
-
-    // ---- arithmetic (same shape, or b's shape is a suffix of a's)
-    public static Tensor operator +(Tensor a, Tensor b)
-    {
-        Suffix(a, b, "+"); int n = b.Shape.Size;
-        var y = Empty(a.Shape);
-        for (int i = 0; i < a.Shape.Size; i += n) TP.Add(a.Span.Slice(i, n), b.Span, y.Span.Slice(i, n));
-        return Record(y, [a, b], y =>
+        if (!RequiresGrad) throw new InvalidOperationException($"nothing that leads to this tensor {Shape} requires a gradient");
+        Grad.Fill(scale ?? 1);
+        for (int i = tape.Count - 1; i >= 0; i--)
         {
-            if (a.RequiresGrad) TP.Add(a.Grad, y.Grad, a.Grad);
-            if (b.RequiresGrad) for (int i = 0; i < y.Shape.Size; i += n) TP.Add(b.Grad, y.Grad.Slice(i, n), b.Grad);
-        });
-    }
-    public static Tensor operator *(Tensor a, Tensor b)
-    {
-        Suffix(a, b, "*"); int n = b.Shape.Size;
-        var y = Empty(a.Shape);
-        for (int i = 0; i < a.Shape.Size; i += n) TP.Multiply(a.Span.Slice(i, n), b.Span, y.Span.Slice(i, n));
-        return Record(y, [a, b], y =>
-        {
-            for (int i = 0; i < y.Shape.Size; i += n)
-            {
-                var g = y.Grad.Slice(i, n);
-                if (a.RequiresGrad) TP.MultiplyAdd(g, b.Span, a.Grad.Slice(i, n), a.Grad.Slice(i, n));
-                if (b.RequiresGrad) TP.MultiplyAdd(g, a.Span.Slice(i, n), b.Grad, b.Grad);
-            }
-        });
-    }
-    public static Tensor operator *(Tensor a, Real s)
-    {
-        var y = Empty(a.Shape); TP.Multiply(a.Span, s, y.Span);
-        return Record(y, [a], y => TP.MultiplyAdd(y.Grad, s, a.Grad, a.Grad));
-    }
-    /// <summary>x[..., k] · wᵀ where w is [n, k].</summary>
-    public Tensor MatMulT(Tensor w)
-    {
-        Check.Shape(w, [-1, Shape[-1]]);
-        int k = Shape[-1], m = Shape.Size / k, n = w.Shape[0]; var x = this;
-        var y = Zeros(WithLast(n)); Gemm.AddNT(Span, w.Span, y.Span, m, k, n);
-        return Record(y, [x, w], y =>
-        {
-            if (x.RequiresGrad) Gemm.AddNN(y.Grad, w.Span, x.Grad, m, n, k);
-            if (w.RequiresGrad) Gemm.AddTN(y.Grad, x.Span, w.Grad, m, n, k);
-        });
-    }
-    public Tensor Sum() { var x = this; var y = Empty([]); y.Span[0] = TP.Sum<Real>(Span); return Record(y, [x], y => TP.Add(x.Grad, y.Grad[0], x.Grad)); }
-    public Tensor Silu()
-    {
-        var x = this; var y = Empty(Shape); for (int i = 0; i < x.Shape.Size; i++) y.Span[i] = x.Span[i] / (1 + Real.Exp(-x.Span[i]));
-        return Record(y, [x], y => { for (int i = 0; i < x.Shape.Size; i++) { Real s = 1 / (1 + Real.Exp(-x.Span[i])); x.Grad[i] += y.Grad[i] * s * (1 + x.Span[i] * (1 - s)); } });
-    }
-    public Tensor Sigmoid()
-    {
-        var x = this; var y = Empty(Shape); TP.Sigmoid<Real>(Span, y.Span);
-        return Record(y, [x], y => { for (int i = 0; i < x.Shape.Size; i++) x.Grad[i] += y.Grad[i] * y.Span[i] * (1 - y.Span[i]); });
-    }
-
-    // ---- shape
-    public Tensor Reshape(Shape shape)
-    {
-        if (shape.Size != Shape.Size) throw new ShapeException($"cannot reshape {Shape} to {shape}");
-        var x = this; var y = From(Span, shape);
-        return Record(y, [x], y => TP.Add(x.Grad, y.Grad, x.Grad));
-    }
-    /// <summary>[a, b, c, d] → [a, c, b, d]; its own inverse.</summary>
-    public Tensor SwapMiddle()
-    {
-        var (a, b, c, d) = Shape; var x = this; var y = Empty([a, c, b, d]);
-        Move(Span, y.Span, a, b, c, d, add: false);
-        return Record(y, [x], y => Move(y.Grad, x.Grad, a, c, b, d, add: true));
-        static void Move(ReadOnlySpan<Real> s, Span<Real> t, int a, int b, int c, int d, bool add)
-        {
-            for (int i = 0; i < a; i++) for (int j = 0; j < b; j++) for (int k = 0; k < c; k++)
-            {
-                var from = s.Slice(((i * b + j) * c + k) * d, d); var to = t.Slice(((i * c + k) * b + j) * d, d);
-                if (add) TP.Add(to, from, to); else from.CopyTo(to);
-            }
+            var (output, backward) = tape[i];
+            if (!output.HasGrad) continue;
+            backward(output);
+            output.Root.DropGrad();
         }
-    }
-    /// <summary>[B, N, H·D] → [B, H, N, D]</summary>
-    public Tensor SplitHeads(int heads) { var (b, n, c) = Shape; return Reshape([b, n, heads, c / heads]).SwapMiddle(); }
-    /// <summary>[B, H, N, D] → [B, N, H·D]</summary>
-    public Tensor MergeHeads() { var (b, h, n, d) = Shape; return SwapMiddle().Reshape([b, n, h * d]); }
-    /// <summary>Rows from..to of dimension 1 of a [B, N, C] tensor; not recorded.</summary>
-    public Tensor Rows(int from, int to)
-    {
-        var (b, n, c) = Shape; var y = Empty([b, to - from, c]);
-        for (int i = 0; i < b; i++) Span.Slice((i * n + from) * c, (to - from) * c).CopyTo(y.Span.Slice(i * (to - from) * c, (to - from) * c));
-        return y;
+        tape.Clear();
     }
 
-    Shape WithLast(int n) { Span<int> d = stackalloc int[Shape.Rank]; Shape.AsSpan.CopyTo(d); d[^1] = n; return Shape.Of(d); }
-    static void Suffix(Tensor a, Tensor b, string op) { if (!a.Shape.AsSpan.EndsWith(b.Shape.AsSpan)) throw new ShapeException($"a {op} b: b {b.Shape} is not a suffix of a {a.Shape}"); }
+    /// <summary>Backward from a given gradient of this tensor's shape.</summary>
+    public void Backward(ReadOnlySpan<Real> gradient)
+    {
+        if (gradient.Length != Shape.Size) throw new ShapeException($"gradient has {gradient.Length} elements, the tensor is {Shape}");
+        var g = From(gradient, Shape);
+        (this * g).Sum().Backward();
+    }
+
+    /// <summary>Throws if any number is NaN or infinite; says which tensor and where.</summary>
+    public Tensor MustBeFinite(string name)
+    {
+        var x = Span;
+        int at = 0;
+        if (Real.IsFinite(TensorPrimitives.SumOfMagnitudes<Real>(x))) return this;
+        while (at < x.Length && Real.IsFinite(x[at])) at++;
+        return at == x.Length ? this : throw new ArithmeticException($"{name} {Shape} has {x[at]} at element {at}");
+    }
+
     public override string ToString() => $"Tensor {Shape}";
 }
