@@ -1,0 +1,144 @@
+using System.Runtime.CompilerServices;
+namespace Fovea.Kernels;
+
+/// <summary>Loops over one row that the softmax family shares. Each comes as a range [i, n), so that the same code with <see cref="Lanes1"/> does what is left over.</summary>
+internal static unsafe class SoftmaxLoops
+{
+    /// <summary>Σ e^(x − m); also stores the terms if y is not null.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Real ExpSum<TLanes, V>(Real* x, Real* y, Real m, int n) where TLanes : struct, ILanes<V> where V : struct
+    {
+        Real sum = 0; int i = Part<TLanes, V>(x, y, m, 0, n, ref sum);
+        if (i < n) Part<Lanes1, Real>(x, y, m, i, n, ref sum);
+        return sum;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static int Part<TLanes, V>(Real* x, Real* y, Real m, int i, int n, ref Real sum) where TLanes : struct, ILanes<V> where V : struct
+    {
+        int w = TLanes.Count; V top = TLanes.Set(m), scale = TLanes.Set(Curve.Log2E), a = TLanes.Set(0), b = a;
+        for (; i <= n - 2 * w; i += 2 * w)
+        {
+            V e = TLanes.Exp2(TLanes.Mul(TLanes.Sub(TLanes.Load(x + i), top), scale)), f = TLanes.Exp2(TLanes.Mul(TLanes.Sub(TLanes.Load(x + i + w), top), scale));
+            if (y is not null) { TLanes.Store(y + i, e); TLanes.Store(y + i + w, f); }
+            a = TLanes.Add(a, e); b = TLanes.Add(b, f);
+        }
+        for (; i <= n - w; i += w)
+        {
+            V e = TLanes.Exp2(TLanes.Mul(TLanes.Sub(TLanes.Load(x + i), top), scale));
+            if (y is not null) TLanes.Store(y + i, e);
+            a = TLanes.Add(a, e);
+        }
+        sum += TLanes.Sum(TLanes.Add(a, b));
+        return i;
+    }
+
+    /// <summary>The largest x and Σ e^(x − max). A row of −∞ gives −∞ and 0; a NaN anywhere gives a NaN sum.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static (Real Max, Real Sum) MaxAndSum<TLanes, V>(Real* x, Real* y, int n) where TLanes : struct, ILanes<V> where V : struct
+    {
+        Real m = Reduce.Max<TLanes, V>(x, n);
+        if (m == Real.NegativeInfinity)     // nothing is visible, or there are only −∞ and NaN, which a maximum need not show
+            return (m, double.IsNaN(Reduce.Sum<TLanes, V>(x, n)) ? Real.NaN : 0);
+        return (m, ExpSum<TLanes, V>(x, y, m, n));
+    }
+
+    /// <summary>dx += y·(dy − dot).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static int BackPart<TLanes, V>(Real* y, Real* dy, Real* dx, Real dot, int i, int n) where TLanes : struct, ILanes<V> where V : struct
+    {
+        int w = TLanes.Count; V d = TLanes.Set(dot);
+        for (; i <= n - w; i += w) TLanes.Store(dx + i, TLanes.Fma(TLanes.Load(y + i), TLanes.Sub(TLanes.Load(dy + i), d), TLanes.Load(dx + i)));
+        return i;
+    }
+
+    /// <summary>dx += s·e^(x − lse).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static int AddExp<TLanes, V>(Real* x, Real* dx, Real lse, Real s, int i, int n) where TLanes : struct, ILanes<V> where V : struct
+    {
+        int w = TLanes.Count; V top = TLanes.Set(lse), scale = TLanes.Set(Curve.Log2E), factor = TLanes.Set(s);
+        for (; i <= n - w; i += w) TLanes.Store(dx + i, TLanes.Fma(factor, TLanes.Exp2(TLanes.Mul(TLanes.Sub(TLanes.Load(x + i), top), scale)), TLanes.Load(dx + i)));
+        return i;
+    }
+
+    /// <summary>y = s·x.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static int Scale<TLanes, V>(Real* x, Real* y, Real s, int i, int n) where TLanes : struct, ILanes<V> where V : struct
+    {
+        int w = TLanes.Count; V factor = TLanes.Set(s);
+        for (; i <= n - w; i += w) TLanes.Store(y + i, TLanes.Mul(TLanes.Load(x + i), factor));
+        return i;
+    }
+}
+
+internal readonly unsafe struct SoftmaxRows(Real* x, Real* y, int cols) : IWideRows
+{
+    public void Run<TLanes, V>(int from, int to) where TLanes : struct, ILanes<V> where V : struct
+    {
+        for (long r = from; r < to; r++)
+        {
+            Real* xr = x + r * cols, yr = y + r * cols;
+            var (m, sum) = SoftmaxLoops.MaxAndSum<TLanes, V>(xr, yr, cols);
+            if (m == Real.NegativeInfinity) { new Span<Real>(yr, cols).Fill(sum); continue; }
+            int i = SoftmaxLoops.Scale<TLanes, V>(yr, yr, 1 / sum, 0, cols);
+            if (i < cols) SoftmaxLoops.Scale<Lanes1, Real>(yr, yr, 1 / sum, i, cols);
+        }
+    }
+}
+
+internal readonly unsafe struct SoftmaxBackRows(Real* y, Real* dy, Real* dx, int cols) : IWideRows
+{
+    public void Run<TLanes, V>(int from, int to) where TLanes : struct, ILanes<V> where V : struct
+    {
+        for (long r = from; r < to; r++)
+        {
+            Real* yr = y + r * cols, dyr = dy + r * cols, dxr = dx + r * cols; Real dot = (Real)Reduce.Dot<TLanes, V>(yr, dyr, cols);
+            int i = SoftmaxLoops.BackPart<TLanes, V>(yr, dyr, dxr, dot, 0, cols);
+            if (i < cols) SoftmaxLoops.BackPart<Lanes1, Real>(yr, dyr, dxr, dot, i, cols);
+        }
+    }
+}
+
+internal readonly unsafe struct LogSumExpRows(Real* x, Real* y, int cols) : IWideRows
+{
+    public void Run<TLanes, V>(int from, int to) where TLanes : struct, ILanes<V> where V : struct
+    {
+        for (long r = from; r < to; r++)
+        {
+            var (m, sum) = SoftmaxLoops.MaxAndSum<TLanes, V>(x + r * cols, null, cols);
+            y[r] = m + Real.Log(sum);
+        }
+    }
+}
+
+internal readonly unsafe struct CrossEntropyRows(Real* logits, int* targets, Real* losses, Real* lse, int cols) : IWideRows
+{
+    public void Run<TLanes, V>(int from, int to) where TLanes : struct, ILanes<V> where V : struct
+    {
+        for (long r = from; r < to; r++)
+        {
+            var (m, sum) = SoftmaxLoops.MaxAndSum<TLanes, V>(logits + r * cols, null, cols);
+            Real log = Real.Log(sum); int target = targets[r];
+            lse[r] = m + log;
+            if (target < 0) { losses[r] = 0; continue; }
+            Real x = logits[r * cols + target];
+            losses[r] = x == Real.NegativeInfinity && !Real.IsNaN(sum) ? Real.PositiveInfinity : m - x + log;    // in this order no digits of log are lost to a large m
+        }
+    }
+}
+
+internal readonly unsafe struct CrossEntropyBackRows(Real* logits, int* targets, Real* lse, Real* dLoss, Real* dlogits, int cols) : IWideRows
+{
+    public void Run<TLanes, V>(int from, int to) where TLanes : struct, ILanes<V> where V : struct
+    {
+        for (long r = from; r < to; r++)
+        {
+            if (targets[r] < 0 || dLoss[r] == 0) continue;
+            Real* x = logits + r * cols, dx = dlogits + r * cols;
+            dx[targets[r]] -= dLoss[r];
+            if (lse[r] == Real.NegativeInfinity) continue;
+            int i = SoftmaxLoops.AddExp<TLanes, V>(x, dx, lse[r], dLoss[r], 0, cols);
+            if (i < cols) SoftmaxLoops.AddExp<Lanes1, Real>(x, dx, lse[r], dLoss[r], i, cols);
+        }
+    }
+}
