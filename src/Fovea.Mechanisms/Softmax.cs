@@ -31,7 +31,7 @@ public static class Softmax
             Flash.Backward<TScore, TPattern, TWeights>(size, q.Span, k.Span, v.Span, call.Start, call.Positions, score, pattern, call.Blocks,
                 o.Span, lse.Span, lse.HasGrad ? lse.Grad : default, o.Grad, q.Grad, k.Grad, v.Grad));
         // Recorded after o, so run before it: o's step must run even when only lse was used, and still find lse's gradient.
-        Tensor.Record(lse.RetainGrad(), [q, k], _ => _ = o.Grad);
+        Tensor.Record(lse.RetainGrad(), [q, k], lse => { _ = o.Grad; });
         return (o, lse);
     }
 

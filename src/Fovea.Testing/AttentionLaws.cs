@@ -342,7 +342,7 @@ public static class AttentionLaws
     public static double Difference(Tensor a, Tensor b)
     {
         if (a.Shape != b.Shape) return double.PositiveInfinity;
-        double worst = 0; var (x, y) = (a.Span, b.Span);
+        double worst = 0; var x = a.Span; var y = b.Span;
         for (int i = 0; i < x.Length; i++) worst = Worse(worst, Math.Abs(x[i] - y[i]));
         return worst;
     }

@@ -14,7 +14,10 @@ public static class PartLaws
             if (c is null || c.GetParameters().Length == 0) { yield return (T)Activator.CreateInstance(type)!; continue; }
             if (!c.GetParameters().All(p => p.ParameterType == typeof(int) || p.ParameterType == typeof(Real) || p.ParameterType == typeof(bool))) continue;
             foreach (int seed in new[] { 0, 1, 2, 3 })
-                yield return (T)c.Invoke([.. c.GetParameters().Select((p, i) => p.ParameterType == typeof(int) ? (object)(1 + 2 * ((seed + i) % 3)) : p.ParameterType == typeof(bool) ? seed % 2 == 0 : seed % 2 == 0 ? (Real)0.5 : (Real)2))]);
+            {
+                object Value(Type t, int i) => t == typeof(int) ? 1 + 2 * ((seed + i) % 3) : t == typeof(bool) ? seed % 2 == 0 : seed % 2 == 0 ? (Real)0.5 : (Real)2;
+                yield return (T)c.Invoke([.. c.GetParameters().Select((p, i) => Value(p.ParameterType, i))]);
+            }
         }
     }
 

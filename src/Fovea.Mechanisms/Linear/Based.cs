@@ -21,7 +21,7 @@ public sealed class BasedAttention(AttentionConfig c, Weights w, int featureDim 
         int d = x.Shape[-1], f = 1 + d + d * (d + 1) / 2, rows = x.Shape.Size / d;
         Real first = (Real)Math.Pow(d, -0.25), square = (Real)(1 / (Math.Sqrt(2) * Math.Sqrt(d))), cross = (Real)(1 / Math.Sqrt(d));
         var y = Tensor.Empty(x.Shape.With(-1, f));
-        var (xs, ys) = (x.Span, y.Span);
+        var xs = x.Span; var ys = y.Span;
         for (int r = 0; r < rows; r++)
         {
             var a = xs.Slice(r * d, d); var b = ys.Slice(r * f, f);
@@ -36,7 +36,7 @@ public sealed class BasedAttention(AttentionConfig c, Weights w, int featureDim 
         }
         return Tensor.Record(y, [x], y =>
         {
-            var (xs, g, dx) = (x.Span, y.Grad, x.Grad);
+            var xs = x.Span; var g = y.Grad; var dx = x.Grad;
             for (int r = 0; r < rows; r++)
             {
                 var a = xs.Slice(r * d, d); var db = g.Slice(r * f, f); var da = dx.Slice(r * d, d);

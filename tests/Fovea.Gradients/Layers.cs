@@ -1,0 +1,68 @@
+using Fovea.Mechanisms;
+using Fovea.Models;
+
+namespace Fovea.GradientTests;
+
+/// <summary>Layers, positions and whole models.</summary>
+public sealed class Layers
+{
+    static void Check(Func<Weights, Func<Tensor, Pass, Tensor>> make, params int[] shape)
+    {
+        var w = Weights.Random(new Rng(7)); var f = make(w); var x = GradientCheck.Input(5, Shape.Of(shape));
+        GradientCheck.Holds(w.All.Append(new("input", x)), () => GradientCheck.Weighted(f(x, new Pass { Training = true, Rng = new(3) })));
+    }
+
+    [Fact] public void Linear() => Check(w => { var l = new Linear(w, 5, 7, bias: true); return (x, _) => l.Forward(x); }, 2, 3, 5);
+    [Fact] public void Embedding() => Check(w => { var e = new Embedding(w, 9, 5); return (x, _) => e.Forward([1, 8, 1, 0], 2) * x; }, 2, 2, 5);
+    [Fact] public void LayerNorm() => Check(w => new LayerNorm(w, 5).Forward, 2, 3, 5);
+    [Fact] public void RmsNorm() => Check(w => new RmsNorm(w, 5).Forward, 2, 3, 5);
+    [Fact] public void GroupNorm() => Check(w => new GroupNorm(w, 6, 2).Forward, 2, 6, 4);
+    [Fact]
+    public void BatchNorm()
+    {
+        Check(w => new BatchNorm(w, 6).Forward, 3, 6, 4);
+        Check(w => { var n = new BatchNorm(w, 6); return (x, _) => n.Forward(x, Pass.Eval); }, 3, 6, 4);
+    }
+    [Fact] public void Mlp() => Check(w => new Mlp(w, 5, 8).Forward, 2, 3, 5);
+    [Fact] public void SwiGlu() => Check(w => new SwiGlu(w, 5, 8).Forward, 2, 3, 5);
+    [Fact] public void Dropout() => Check(w => { var d = new Dropout(w["drop"], 0.5); return d.Forward; }, 2, 3, 5);
+
+    public static TheoryData<string> Scalings => ["none", "linear", "ntk", "yarn", "llama3", "half"];
+    [Theory, MemberData(nameof(Scalings))]
+    public void Rotary(string kind)
+    {
+        Position p = kind switch
+        {
+            "linear" => new Rope(scaling: new LinearScaling(4)),
+            "ntk" => new Rope(scaling: new NtkScaling(4)),
+            "yarn" => new Rope(scaling: new YarnScaling(4, 8)),
+            "llama3" => new Rope(scaling: new Llama3Scaling(8, 16)),
+            "half" => new Rope(share: 0.5),
+            _ => new Rope(),
+        };
+        Check(_ => (x, _) => p.Apply(x, [0, 3, 40]), 2, 2, 3, 10);
+    }
+
+    static readonly ModelConfig Tiny = new(11, 16, 2, 2) { Length = 16, Hidden = 24 };
+    [Fact]
+    public void Decoder()
+    {
+        foreach (var c in new[] { Tiny, Tiny with { Tied = false, Dropout = 0.2, Position = null, TokenPositions = (w, n, d) => new LearnedPositions(w, n, d), Norm = (w, d) => new LayerNorm(w, d), FeedForward = (w, d, h) => new Mlp(w, d, h) } })
+        {
+            var w = Weights.Random(new Rng(7)); var m = new DecoderModel(c, w);
+            GradientCheck.Holds(w.All, () => m.Loss([1, 2, 3, 4, 5, 10], [2, 3, -1, 5, 10, 0], 2, new Pass { Training = true, Rng = new(3) }));
+        }
+    }
+    [Fact]
+    public void Encoder()
+    {
+        var w = Weights.Random(new Rng(7)); var m = new EncoderModel(Tiny with { TokenPositions = (_, _, d) => new SinusoidalPositions(d) }, w);
+        GradientCheck.Holds(w.All, () => GradientCheck.Weighted(m.Forward([1, 2, 3, 4, 5, 10], 2, new Pass { Training = true, Rng = new(3) })));
+    }
+    [Fact]
+    public void EncoderDecoder()
+    {
+        var w = Weights.Random(new Rng(7)); var m = new EncoderDecoderModel(Tiny, w);
+        GradientCheck.Holds(w.All, () => GradientCheck.Weighted(m.Forward([1, 2, 3, 4, 5, 10], [7, 8, 9, 0], 2, new Pass { Training = true, Rng = new(3) })));
+    }
+}

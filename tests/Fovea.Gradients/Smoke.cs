@@ -1,3 +1,0 @@
-namespace Fovea.Gradients;
-
-public sealed class Smoke { [Fact] public void Runs() => Assert.Equal(4, 2 + 2); }
