@@ -17,12 +17,15 @@ public sealed class PaperAttribute(string id, string title) : Attribute
 /// <summary>Finds types by what they are; there is no list to keep.</summary>
 public static class Discover
 {
-    public static IEnumerable<Type> All<T>() => from a in AppDomain.CurrentDomain.GetAssemblies()
-                                                where a.GetName().Name!.StartsWith("Fovea") || a == Assembly.GetEntryAssembly()
-                                                from t in a.GetTypes()
-                                                where !t.IsAbstract && typeof(T).IsAssignableFrom(t) && !t.ContainsGenericParameters
-                                                orderby t.Name
-                                                select t;
+    /// <summary>Types that implement or derive from T, in the loaded Fovea assemblies and the program itself, by name.</summary>
+    public static IEnumerable<Type> All<T>() => All(typeof(T));
+    public static IEnumerable<Type> All(Type kind) =>
+        from a in AppDomain.CurrentDomain.GetAssemblies()
+        where a.GetName().Name!.StartsWith("Fovea", StringComparison.Ordinal) || a == Assembly.GetEntryAssembly()
+        from t in a.GetTypes()
+        where !t.IsAbstract && kind.IsAssignableFrom(t) && !t.ContainsGenericParameters
+        orderby t.Name
+        select t;
 
     /// <summary>Calls the constructor that starts with these arguments; everything after them has a default. Knobs override defaults by name.</summary>
     public static object New(Type type, object[] leading, IReadOnlyDictionary<string, object>? knobs = null)
