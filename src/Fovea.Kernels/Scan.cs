@@ -1,4 +1,3 @@
-using System.Numerics.Tensors;
 namespace Fovea.Kernels;
 
 /// <summary>q and k [R,N,D], v [R,N,E], gate [R,N,A], state [R,D,E], o [R,N,E], where R = batch × heads.</summary>
@@ -32,13 +31,13 @@ public static unsafe class Scan
         Guard.Holds(gate, (long)z.Rows * z.Length * z.GateDim); Guard.Holds(state, (long)z.Rows * z.State); Guard.Holds(o, (long)z.Rows * z.Length * z.ValueDim);
         if (!checkpoints.IsEmpty) Guard.Holds(checkpoints, z.Checkpoints);
         fixed (Real* pq = q, pk = k, pv = v, pg = gate, ps = state, po = o, pc = checkpoints)
-            Threads.For(z.Rows, 1, new ForwardRows<T>(z, pq, pk, pv, pg, step, ps, po, pc));
+            WideRows.For(z.Rows, 1, new ForwardRows<T>(z, pq, pk, pv, pg, step, ps, po, pc));
         Work.Add(2L * z.Rows * z.Length * z.State);
     }
 
-    readonly struct ForwardRows<T>(ScanSize z, Real* q, Real* k, Real* v, Real* gate, T step, Real* state, Real* o, Real* checkpoints) : IRows where T : struct, IRecurrence
+    readonly struct ForwardRows<T>(ScanSize z, Real* q, Real* k, Real* v, Real* gate, T step, Real* state, Real* o, Real* checkpoints) : IWideRows where T : struct, IRecurrence
     {
-        public void Run(int from, int to)
+        public void Run<TLanes, V>(int from, int to) where TLanes : struct, ILanes<V> where V : struct
         {
             for (int r = from; r < to; r++)
             {
@@ -48,8 +47,7 @@ public static unsafe class Scan
                     long i = (long)r * z.Length + t;
                     if (checkpoints is not null && t % ScanSize.Chunk == 0) s.CopyTo(new Span<Real>(checkpoints + ((long)r * z.Chunks + t / ScanSize.Chunk) * z.State, z.State));
                     step.Step(s, new(k + i * z.Dim, z.Dim), new(v + i * z.ValueDim, z.ValueDim), new(gate + i * z.GateDim, z.GateDim));
-                    var ot = new Span<Real>(o + i * z.ValueDim, z.ValueDim); ot.Clear();
-                    for (int d = 0; d < z.Dim; d++) TensorPrimitives.MultiplyAdd(s.Slice(d * z.ValueDim, z.ValueDim), q[i * z.Dim + d], ot, ot);
+                    StateLoops.Read<TLanes, V>(q + i * z.Dim, state + (long)r * z.State, o + i * z.ValueDim, z.Dim, z.ValueDim);
                 }
             }
         }
@@ -61,13 +59,13 @@ public static unsafe class Scan
     {
         Guard.Holds(checkpoints, z.Checkpoints); Guard.Holds(dState, (long)z.Rows * z.State); Guard.Holds(dgate, (long)z.Rows * z.Length * z.GateDim);
         fixed (Real* pq = q, pk = k, pv = v, pg = gate, pc = checkpoints, pdo = dO, pds = dState, pdq = dq, pdk = dk, pdv = dv, pdg = dgate)
-            Threads.For(z.Rows, 1, new BackwardRows<T>(z, pq, pk, pv, pg, step, pc, pdo, pds, pdq, pdk, pdv, pdg));
+            WideRows.For(z.Rows, 1, new BackwardRows<T>(z, pq, pk, pv, pg, step, pc, pdo, pds, pdq, pdk, pdv, pdg));
         Work.Add(5L * z.Rows * z.Length * z.State);
     }
 
-    readonly struct BackwardRows<T>(ScanSize z, Real* q, Real* k, Real* v, Real* gate, T step, Real* checkpoints, Real* dO, Real* dState, Real* dq, Real* dk, Real* dv, Real* dgate) : IRows where T : struct, IRecurrence
+    readonly struct BackwardRows<T>(ScanSize z, Real* q, Real* k, Real* v, Real* gate, T step, Real* checkpoints, Real* dO, Real* dState, Real* dq, Real* dk, Real* dv, Real* dgate) : IWideRows where T : struct, IRecurrence
     {
-        public void Run(int from, int to)
+        public void Run<TLanes, V>(int from, int to) where TLanes : struct, ILanes<V> where V : struct
         {
             using var scratch = Scratch.Open();
             Real* history = scratch.Take((long)(ScanSize.Chunk + 1) * z.State);     // S before each step of the chunk, and after the last
@@ -88,13 +86,9 @@ public static unsafe class Scan
                     for (int t = n - 1; t >= 0; t--)
                     {
                         long i = (long)r * z.Length + t0 + t;
-                        var after = new ReadOnlySpan<Real>(history + (long)(t + 1) * z.State, z.State); var dot = new ReadOnlySpan<Real>(dO + i * z.ValueDim, z.ValueDim);
+                        Real* after = history + (long)(t + 1) * z.State;
                         for (int d = 0; d < z.Dim; d++)
-                        {
-                            dq[i * z.Dim + d] += TensorPrimitives.Dot(dot, after.Slice(d * z.ValueDim, z.ValueDim));
-                            var row = ds.Slice(d * z.ValueDim, z.ValueDim);
-                            TensorPrimitives.MultiplyAdd(dot, q[i * z.Dim + d], row, row);
-                        }
+                            dq[i * z.Dim + d] += StateLoops.DotAndAdd<TLanes, V>(dO + i * z.ValueDim, after + (long)d * z.ValueDim, dState + (long)r * z.State + (long)d * z.ValueDim, q[i * z.Dim + d], z.ValueDim);
                         step.Back(ds, new(history + (long)t * z.State, z.State), new(k + i * z.Dim, z.Dim), new(v + i * z.ValueDim, z.ValueDim), new(gate + i * z.GateDim, z.GateDim),
                             new(dk + i * z.Dim, z.Dim), new(dv + i * z.ValueDim, z.ValueDim), new(dgate + i * z.GateDim, z.GateDim));
                     }
