@@ -51,13 +51,13 @@ public sealed partial class Tensor
             x.Grad, gain is null ? default : gain.Grad, rows, cols));
     }
 
-    /// <summary>x/(‖x‖ + ε) over the last axis.</summary>
+    /// <summary>x/max(‖x‖, ε) over the last axis.</summary>
     public Tensor L2Normalise(Real eps)
     {
         var x = this; int cols = Shape[-1], rows = RowCount;
         var y = Empty(Shape); var norm = Empty([rows]);
         Kernels.Rows.L2Normalise(Span, y.Span, norm.Span, rows, cols, eps);
-        return Record(y, [x], y => Kernels.Rows.L2NormaliseBackward(x.Span, norm.Span, y.Grad, x.Grad, rows, cols, eps));
+        return Record(y, [x], y => Kernels.Rows.L2NormaliseBackward(y.Span, norm.Span, y.Grad, x.Grad, rows, cols, eps));
     }
 
     /// <summary>Group normalisation of [B,C,…]: statistics over groups of channels and all positions; gain and bias [C].</summary>
