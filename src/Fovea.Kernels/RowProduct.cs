@@ -1,0 +1,94 @@
+using System.Runtime.CompilerServices;
+namespace Fovea.Kernels;
+
+/// <summary>c[N] (+)= x[K] · B: every number of B is used once, so this is as fast as B can be read, in the order in which it lies.</summary>
+readonly unsafe struct RowProduct(Real* x, nint xStep, Real* b, nint bStep, nint bColumn, Real* c, int n, int k, bool add)
+{
+    const long Grain = 1 << 15;
+    public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct
+    {
+        int grain = (int)Math.Clamp((Grain / k + 63) / 64 * 64, 64, Math.Max(64, n));
+        using var scratch = Scratch.Open();
+        Real* dense = x;
+        if (xStep != 1) { dense = scratch.Take(k); for (int i = 0; i < k; i++) dense[i] = x[i * xStep]; }
+        Threads.For(n, grain, new Columns<TLanes, V>(dense, b, bStep, bColumn, c, k, add));
+    }
+
+    readonly struct Columns<TLanes, V>(Real* x, Real* b, nint bStep, nint bColumn, Real* c, int k, bool add) : IRows where TLanes : struct, ILanes<V> where V : struct
+    {
+        public void Run(int from, int to)
+        {
+            if (!add) new Span<Real>(c + from, to - from).Clear();
+            if (bStep == 1) Dots<TLanes, V>(x, b + from * bColumn, bColumn, c + from, to - from, k);
+            else Sweep<TLanes, V>(x, b + from, bStep, c + from, to - from, k);
+        }
+    }
+
+    // Four rows of B at a time, two accumulators each: eight are needed to hide the latency of an FMA.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static void Dots<TLanes, V>(Real* x, Real* b, nint ld, Real* c, int n, int k) where TLanes : struct, ILanes<V> where V : struct
+    {
+        int w = TLanes.Count, j = 0;
+        for (; j + 4 <= n; j += 4)
+        {
+            Real* b0 = b + j * ld, b1 = b0 + ld, b2 = b1 + ld, b3 = b2 + ld;
+            V s0 = TLanes.Set(0), s1 = s0, s2 = s0, s3 = s0, t0 = s0, t1 = s0, t2 = s0, t3 = s0; int i = 0;
+            for (; i + 2 * w <= k; i += 2 * w)
+            {
+                V u = TLanes.Load(x + i), v = TLanes.Load(x + i + w);
+                s0 = TLanes.Fma(u, TLanes.Load(b0 + i), s0); t0 = TLanes.Fma(v, TLanes.Load(b0 + i + w), t0);
+                s1 = TLanes.Fma(u, TLanes.Load(b1 + i), s1); t1 = TLanes.Fma(v, TLanes.Load(b1 + i + w), t1);
+                s2 = TLanes.Fma(u, TLanes.Load(b2 + i), s2); t2 = TLanes.Fma(v, TLanes.Load(b2 + i + w), t2);
+                s3 = TLanes.Fma(u, TLanes.Load(b3 + i), s3); t3 = TLanes.Fma(v, TLanes.Load(b3 + i + w), t3);
+            }
+            Real y0 = TLanes.Sum(TLanes.Add(s0, t0)), y1 = TLanes.Sum(TLanes.Add(s1, t1)), y2 = TLanes.Sum(TLanes.Add(s2, t2)), y3 = TLanes.Sum(TLanes.Add(s3, t3));
+            for (; i < k; i++) { y0 += x[i] * b0[i]; y1 += x[i] * b1[i]; y2 += x[i] * b2[i]; y3 += x[i] * b3[i]; }
+            c[j] += y0; c[j + 1] += y1; c[j + 2] += y2; c[j + 3] += y3;
+        }
+        for (; j < n; j++) c[j] += Dot<TLanes, V>(x, b + j * ld, k);
+    }
+
+    /// <summary>Σ x·y over k numbers.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static Real Dot<TLanes, V>(Real* x, Real* y, int k) where TLanes : struct, ILanes<V> where V : struct
+    {
+        int w = TLanes.Count, i = 0; V s = TLanes.Set(0), t = s;
+        for (; i + 2 * w <= k; i += 2 * w) { s = TLanes.Fma(TLanes.Load(x + i), TLanes.Load(y + i), s); t = TLanes.Fma(TLanes.Load(x + i + w), TLanes.Load(y + i + w), t); }
+        Real sum = TLanes.Sum(TLanes.Add(s, t));
+        for (; i < k; i++) sum += x[i] * y[i];
+        return sum;
+    }
+
+    // Eight rows of B per sweep over c, which stays in L1.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static void Sweep<TLanes, V>(Real* x, Real* b, nint ld, Real* c, int n, int k) where TLanes : struct, ILanes<V> where V : struct
+    {
+        int w = TLanes.Count, i = 0;
+        for (; i + 8 <= k; i += 8)
+        {
+            V x0 = TLanes.Set(x[i]), x1 = TLanes.Set(x[i + 1]), x2 = TLanes.Set(x[i + 2]), x3 = TLanes.Set(x[i + 3]);
+            V x4 = TLanes.Set(x[i + 4]), x5 = TLanes.Set(x[i + 5]), x6 = TLanes.Set(x[i + 6]), x7 = TLanes.Set(x[i + 7]);
+            Real* p = b + i * ld; int j = 0;
+            for (; j + w <= n; j += w)
+            {
+                Real* q = p + j, r = q + 4 * ld;
+                V s = TLanes.Fma(x0, TLanes.Load(q), TLanes.Load(c + j)), t = TLanes.Mul(x4, TLanes.Load(r));
+                s = TLanes.Fma(x1, TLanes.Load(q + ld), s); t = TLanes.Fma(x5, TLanes.Load(r + ld), t);
+                s = TLanes.Fma(x2, TLanes.Load(q + 2 * ld), s); t = TLanes.Fma(x6, TLanes.Load(r + 2 * ld), t);
+                s = TLanes.Fma(x3, TLanes.Load(q + 3 * ld), s); t = TLanes.Fma(x7, TLanes.Load(r + 3 * ld), t);
+                TLanes.Store(c + j, TLanes.Add(s, t));
+            }
+            for (; j < n; j++) for (int u = 0; u < 8; u++) c[j] += x[i + u] * p[u * ld + j];
+        }
+        for (; i < k; i++) Plus<TLanes, V>(c, x[i], b + i * ld, n);
+    }
+
+    /// <summary>c[n] += x·b[n]</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Plus<TLanes, V>(Real* c, Real x, Real* b, int n) where TLanes : struct, ILanes<V> where V : struct
+    {
+        int w = TLanes.Count, j = 0; V v = TLanes.Set(x);
+        for (; j + w <= n; j += w) TLanes.Store(c + j, TLanes.Fma(v, TLanes.Load(b + j), TLanes.Load(c + j)));
+        for (; j < n; j++) c[j] += x * b[j];
+    }
+}
