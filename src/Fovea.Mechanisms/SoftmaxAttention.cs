@@ -8,6 +8,9 @@ namespace Fovea.Mechanisms;
 public abstract class SoftmaxAttention<TScore, TPattern, TWeights>(AttentionConfig c, Weights w, TScore score, TPattern pattern) : HeadAttention(c, w)
     where TScore : struct, IScore where TPattern : struct, IPattern where TWeights : struct, INormaliser
 {
+    // A pattern of its own says what the past is; what both directions or a context would mean for it is another mechanism.
+    readonly TPattern pattern = c.Causal || typeof(TPattern) == typeof(Causal) ? pattern : throw new ArgumentException($"{typeof(TPattern).Name} looks back only; it needs Causal = true");
+
     /// <summary>What q·k is multiplied with; 1/√D if null.</summary>
     protected virtual Real? Scale => null;
     /// <summary>The state that keys and values of the past are kept in while decoding.</summary>

@@ -8,7 +8,7 @@ public sealed partial class Tensor
     public Tensor MatMulT(Tensor w)
     {
         if (w.Shape.Rank > 2) return Product(w, transposed: true);
-        Check.Shape(w, [-1, Shape[-1]]);
+        if (w.Shape.Rank != 2 || w.Shape[1] != Shape[-1]) throw new ShapeException($"x · wᵀ: x is {Shape}, w is {w.Shape}, expected w [n, {Shape[-1]}]");
         int k = Shape[-1], m = k == 0 ? 0 : Shape.Size / k, n = w.Shape[0];
         var x = this; var y = Empty(Shape.With(-1, n));
         Gemm.NT(Span, w.Span, y.Span, m, k, n);
@@ -23,7 +23,7 @@ public sealed partial class Tensor
     public Tensor MatMul(Tensor b)
     {
         if (b.Shape.Rank > 2) return Product(b, transposed: false);
-        Check.Shape(b, [Shape[-1], -1]);
+        if (b.Shape.Rank != 2 || b.Shape[0] != Shape[-1]) throw new ShapeException($"a · b: a is {Shape}, b is {b.Shape}, expected b [{Shape[-1]}, n]");
         int k = Shape[-1], m = k == 0 ? 0 : Shape.Size / k, n = b.Shape[1];
         var a = this; var y = Empty(Shape.With(-1, n));
         Gemm.NN(Span, b.Span, y.Span, m, k, n);

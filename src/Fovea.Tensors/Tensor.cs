@@ -60,7 +60,12 @@ public sealed partial class Tensor
     /// <summary>Memory is not cleared: the caller writes all of it.</summary>
     public static Tensor Empty(Shape shape)
     {
-        if (ScopeState.Current is not { } scope) return new(shape, new Real[shape.Size]);
+        if (ScopeState.Current is not { } scope)
+        {
+            var own = new Real[shape.Size];
+            if (Pool.Poison) Array.Fill(own, Real.NaN);
+            return new(shape, own);
+        }
         var t = new Tensor(shape, Pool.Rent(shape.Size)) { pooled = true };
         scope.Own(t);
         return t;

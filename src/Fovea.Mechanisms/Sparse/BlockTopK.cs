@@ -52,6 +52,7 @@ public sealed class BlockTopKAttention(AttentionConfig c, Weights w, int block =
             keys.Add(own);
             begin[r + 1] = keys.Count;
         }
+        Work.Add((long)b * heads * n * (start + n / 2) / block * d + (long)b * g * count * d);
         return new BlockList { QueryBlock = 1, KeyBlock = block, Start = begin, Keys = [.. keys] };
     }
 }
