@@ -49,7 +49,7 @@ readonly unsafe struct FlashBackward<TScore, TPattern, TWeights>(AttentionSize s
                 using var scratch = Scratch.Open();
                 var t = new FlashBackwardMemory<TLanes, V>(scratch, f.s, f.data, x / ranges, x % ranges * range, Math.Min(f.s.Keys, (x % ranges + 1) * range), Rows, Stride);
                 done += Task(t, x % ranges);
-                t.Close(f.s, f.data, IsPlain ? FlashRows.Ln2 : 1);
+                t.Close(f.s, f.data);
             }
             Interlocked.Add(ref *f.work, done * (f.s.Dim + f.s.ValueDim) * 5 / 2);
         }
@@ -64,7 +64,7 @@ readonly unsafe struct FlashBackward<TScore, TPattern, TWeights>(AttentionSize s
                 {
                     last = f.view.SameList(first, Math.Min(s.Queries, first + Rows));
                     long row = (long)head * s.Queries + first; int n = last - first;
-                    t.Open(s, f.data, row, n, IsPlain ? s.Scale * FlashRows.Log2E : s.Scale);
+                    t.Open(s, f.data, row, n);
                     var windows = f.view.Named(head, first, t.Low, t.High);
                     while (windows.Next(out int from, out int to)) done += Step(t, head, first, last, from, to);
                     for (int r = 0; r < n; r++)
@@ -149,7 +149,7 @@ readonly unsafe struct FlashBackward<TScore, TPattern, TWeights>(AttentionSize s
                 if (Soft)
                 {
                     Real delta = RowProduct.Dot<TLanes, V>(f.data.DO + row * s.ValueDim, f.data.O + row * s.ValueDim, s.ValueDim) - (f.data.DLse is null ? 0 : f.data.DLse[row]);
-                    FlashRows.Recompute<TLanes, V>(p, d, places, IsPlain ? 1 : FlashRows.Log2E, f.data.Lse[row], delta);
+                    FlashRows.Recompute<TLanes, V>(p, d, places, f.data.Lse[row], delta);
                 }
                 else
                 {

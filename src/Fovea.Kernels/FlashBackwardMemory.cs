@@ -39,10 +39,10 @@ readonly unsafe struct FlashBackwardMemory<TLanes, V> where TLanes : struct, ILa
         dO = (Real**)scratch.TakeInts(2);
     }
 
-    /// <summary>Takes in n rows of queries, multiplied with factor, and of dO, and starts their dQ.</summary>
-    public void Open(in AttentionSize s, in FlashBackwardData data, long row, int n, Real factor)
+    /// <summary>Takes in n rows of queries, multiplied with the scale, and of dO, and starts their dQ.</summary>
+    public void Open(in AttentionSize s, in FlashBackwardData data, long row, int n)
     {
-        for (int r = 0; r < n; r++) FlashRows.Scale<TLanes, V>(data.Q + (row + r) * s.Dim, factor, Q + (nint)r * D, s.Dim, D);
+        for (int r = 0; r < n; r++) FlashRows.Scale<TLanes, V>(data.Q + (row + r) * s.Dim, s.Scale, Q + (nint)r * D, s.Dim, D);
         *dO = data.DO + row * s.ValueDim;
         if (E != s.ValueDim) { Pack.Straight<TLanes, V>(*dO, s.ValueDim, s.ValueDim, n, copyDO, E); *dO = copyDO; }
         new Span<Real>(DQ, n * D).Clear();
@@ -51,13 +51,13 @@ readonly unsafe struct FlashBackwardMemory<TLanes, V> where TLanes : struct, ILa
     /// <summary>Zeros in places [from, low) and [high, to) of a row.</summary>
     public void Clear(Real* row, int from, int low, int high, int to) { new Span<Real>(row + from, low - from).Clear(); new Span<Real>(row + high, to - high).Clear(); }
 
-    /// <summary>Adds the gradients of the keys, times unit, and of the values to the caller's.</summary>
-    public void Close(in AttentionSize s, in FlashBackwardData data, Real unit)
+    /// <summary>Adds the gradients of the keys and values to the caller's.</summary>
+    public void Close(in AttentionSize s, in FlashBackwardData data)
     {
         long first = (long)Kv * s.Keys + Low;
         for (int j = 0; j < High - Low; j++)
         {
-            RowProduct.Plus<TLanes, V>(data.DK + (first + j) * s.Dim, unit, DK + (nint)j * D, s.Dim);
+            RowProduct.Plus<TLanes, V>(data.DK + (first + j) * s.Dim, 1, DK + (nint)j * D, s.Dim);
             RowProduct.Plus<TLanes, V>(data.DV + (first + j) * s.ValueDim, 1, DV + (nint)j * E, s.ValueDim);
         }
     }

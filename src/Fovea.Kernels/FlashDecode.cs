@@ -101,7 +101,7 @@ readonly unsafe struct FlashDecode<TScore, TPattern, TWeights>(AttentionSize s, 
             {
                 int places = (used + w - 1) / w * w;
                 for (int j = used; j < places; j++) logits[j] = Real.NegativeInfinity;
-                Real keep = FlashRows.Online<TLanes, V>(logits, places, FlashRows.Log2E, ref *Max, ref *Sum);
+                Real keep = FlashRows.Online<TLanes, V>(logits, places, ref *Max, ref *Sum);
                 if (keep != 1) FlashRows.Scale<TLanes, V>(Acc, keep, Acc, e, e);
             }
             else TWeights.Weights(new(logits, used));

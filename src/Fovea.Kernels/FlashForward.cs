@@ -73,8 +73,7 @@ readonly unsafe struct FlashForward<TScore, TPattern, TWeights>(AttentionSize s,
         long Block(in Memory t, int head, int first, int last)
         {
             var s = f.s; int n = last - first; long row = (long)head * s.Queries + first, done = 0;
-            Real factor = IsPlain ? s.Scale * FlashRows.Log2E : s.Scale;
-            FlashRows.Scale<TLanes, V>(f.q + row * s.Dim, factor, t.Q, n * s.Dim, n * s.Dim);
+            FlashRows.Scale<TLanes, V>(f.q + row * s.Dim, s.Scale, t.Q, n * s.Dim, n * s.Dim);
             new Span<Real>(t.Acc, n * padded).Clear(); new Span<Real>(t.Sum, n).Clear(); new Span<Real>(t.Max, n).Fill(Real.NegativeInfinity);
             bool* mixed = stackalloc bool[Window / 2 + 1];
             var windows = f.view.Named(head, first, 0, s.Keys);
@@ -125,7 +124,7 @@ readonly unsafe struct FlashForward<TScore, TPattern, TWeights>(AttentionSize s,
                     FlashView<TPattern>.Outside(row, origin, places, t.Runs, runs, Real.NegativeInfinity);
                 }
                 if (!Soft) { TWeights.Weights(new(row + from - origin, to - from)); continue; }
-                Real keep = FlashRows.Online<TLanes, V>(row, places, IsPlain ? 1 : FlashRows.Log2E, ref t.Max[x], ref t.Sum[x]);
+                Real keep = FlashRows.Online<TLanes, V>(row, places, ref t.Max[x], ref t.Sum[x]);
                 if (keep != 1) FlashRows.Scale<TLanes, V>(acc + (nint)r * padded, keep, acc + (nint)r * padded, padded, padded);
             }
             Real* vs = values + ((long)kv * s.Keys + from) * padded;

@@ -7,24 +7,24 @@ static unsafe class FlashRows
     public const Real Log2E = (Real)1.4426950408889634, Ln2 = (Real)0.6931471805599453;
 
     /// <summary>
-    /// One step of the online softmax: s[n] becomes 2^(unit·s − max), sum its sum, both over all steps so far. Returns what earlier results must be multiplied with.
-    /// n is a multiple of the register width, −∞ where masked; max starts at −∞ and counts in powers of two, unit is log₂e / (what s is scaled with).
+    /// One step of the online softmax: s[n] becomes 2^(s·log₂e − max), sum its sum, both over all steps so far. Returns what earlier results must be multiplied with.
+    /// n is a multiple of the register width, −∞ where masked; max starts at −∞ and counts in powers of two.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static Real Online<TLanes, V>(Real* s, int n, Real unit, ref Real max, ref Real sum) where TLanes : struct, ILanes<V> where V : struct
+    public static Real Online<TLanes, V>(Real* s, int n, ref Real max, ref Real sum) where TLanes : struct, ILanes<V> where V : struct
     {
         int w = TLanes.Count, j = 0;
         V a = TLanes.Set(Real.NegativeInfinity), b = a;
         for (; j + 2 * w <= n; j += 2 * w) { a = TLanes.Max(a, TLanes.Load(s + j)); b = TLanes.Max(b, TLanes.Load(s + j + w)); }
         if (j < n) a = TLanes.Max(a, TLanes.Load(s + j));
-        Real top = TLanes.MaxAcross(TLanes.Max(a, b)) * unit, next = top <= max ? max : top;        // a NaN goes on
+        Real top = TLanes.MaxAcross(TLanes.Max(a, b)) * Log2E, next = top <= max ? max : top;        // a NaN goes on
         if (Real.IsNegativeInfinity(next))
         {
             // Nothing is seen so far, unless Max has lost a NaN.
             for (j = 0; j < n; j++) { if (Real.IsNaN(s[j])) sum = Real.NaN; s[j] = 0; }
             return 1;
         }
-        V minus = TLanes.Set(-next), u = TLanes.Set(unit), x = TLanes.Set(0), y = x;
+        V minus = TLanes.Set(-next), u = TLanes.Set(Log2E), x = TLanes.Set(0), y = x;
         for (j = 0; j + 2 * w <= n; j += 2 * w)
         {
             V p = TLanes.Exp2(TLanes.Fma(TLanes.Load(s + j), u, minus)), q = TLanes.Exp2(TLanes.Fma(TLanes.Load(s + j + w), u, minus));
@@ -46,11 +46,11 @@ static unsafe class FlashRows
         for (; j < padded; j++) y[j] = 0;
     }
 
-    /// <summary>s becomes the weights 2^(unit·s − lse·log₂e), g their gradients times weights: p·(g − delta). n is a multiple of the register width.</summary>
+    /// <summary>s becomes the weights 2^((s − lse)·log₂e), g their gradients times weights: p·(g − delta). n is a multiple of the register width.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Recompute<TLanes, V>(Real* s, Real* g, int n, Real unit, Real lse, Real delta) where TLanes : struct, ILanes<V> where V : struct
+    public static void Recompute<TLanes, V>(Real* s, Real* g, int n, Real lse, Real delta) where TLanes : struct, ILanes<V> where V : struct
     {
-        V minus = TLanes.Set(-lse * Log2E), u = TLanes.Set(unit), d = TLanes.Set(delta);
+        V minus = TLanes.Set(-lse * Log2E), u = TLanes.Set(Log2E), d = TLanes.Set(delta);
         for (int j = 0; j < n; j += TLanes.Count)
         {
             V p = TLanes.Exp2(TLanes.Fma(TLanes.Load(s + j), u, minus));
