@@ -1,8 +1,7 @@
-using System.Numerics.Tensors;
 namespace Fovea.Kernels;
 
 /// <summary>Exact attention in O(N) memory: tiles of keys, a running maximum and a running sum per query.</summary>
-public static class Flash
+public static unsafe class Flash
 {
     /// <summary>
     /// Softmax attention. o [B,H,N,E] and lse [B,H,N] are overwritten. Query i stands at position queryOffset + i, key j at keyPositions[j] (ascending), or j if that is empty.
@@ -17,43 +16,40 @@ public static class Flash
     public static void Forward<TScore, TPattern, TWeights>(in AttentionSize s, ReadOnlySpan<Real> q, ReadOnlySpan<Real> k, ReadOnlySpan<Real> v,
         int queryOffset, ReadOnlySpan<int> keyPositions, TScore score, TPattern pattern, BlockList? blocks, Span<Real> o, Span<Real> lse)
         where TScore : struct, IScore where TPattern : struct, IPattern where TWeights : struct, INormaliser
+        => Forward<TScore, TPattern, TWeights, Widest>(default, s, q, k, v, queryOffset, keyPositions, score, pattern, blocks, o, lse);
+
+    /// <summary>As above at a width chosen by the caller, so that every width is tested on every machine.</summary>
+    internal static void Forward<TScore, TPattern, TWeights, TWidth>(TWidth width, in AttentionSize s, ReadOnlySpan<Real> q, ReadOnlySpan<Real> k, ReadOnlySpan<Real> v,
+        int queryOffset, ReadOnlySpan<int> keyPositions, TScore score, TPattern pattern, BlockList? blocks, Span<Real> o, Span<Real> lse)
+        where TScore : struct, IScore where TPattern : struct, IPattern where TWeights : struct, INormaliser where TWidth : struct, IWidth
     {
-        var t = new Real[s.Keys]; bool soft = typeof(TWeights) == typeof(SoftmaxWeights); long work = 0;
-        for (int row = 0; row < s.Batch * s.Heads * s.Queries; row++)
+        s.Check(); blocks?.Check(s); long rows = (long)s.Batch * s.Heads * s.Queries, keys = (long)s.Batch * s.KvHeads * s.Keys;
+        Guard.Holds(q, rows * s.Dim); Guard.Holds(k, keys * s.Dim); Guard.Holds(v, keys * s.ValueDim); Guard.Holds(o, rows * s.ValueDim);
+        if (typeof(TWeights) == typeof(SoftmaxWeights)) Guard.Holds(lse, rows);
+        Check(keyPositions, s.Keys);
+        long work = 0;
+        fixed (Real* pq = q, pk = k, pv = v, po = o, pl = lse) fixed (int* at = keyPositions)
         {
-            int h = row / s.Queries % s.Heads, i = queryOffset + row % s.Queries;
-            work += Logits(s, q, k, row, queryOffset, keyPositions, score, pattern, blocks, t, null);
-            var acc = o.Slice(row * s.ValueDim, s.ValueDim); acc.Clear();
-            int kv = (row / s.Queries / s.Heads * s.KvHeads + h / s.Group) * s.KeyRows;
-            Real sum = 1;
-            if (soft)
+            var view = new FlashView<TPattern>(s.Queries, queryOffset, at, pattern, blocks);
+            if (s.Queries <= FlashDecode<TScore, TPattern, TWeights>.Few || blocks is { QueryBlock: <= 2 })
             {
-                Real max = Real.NegativeInfinity; sum = 0;
-                foreach (Real x in t) max = Real.IsNaN(x) || x > max ? x : max;
-                if (Real.IsNegativeInfinity(max)) { lse[row] = max; continue; }
-                for (int j = 0; j < t.Length; j++) sum += t[j] = Real.Exp(t[j] - max);
-                lse[row] = max + Real.Log(sum);
+                var few = new FlashDecode<TScore, TPattern, TWeights>(s, view, score, pq, pk, pv, po, pl, &work);
+                width.Run(ref few);
             }
-            else TWeights.Weights(t);
-            for (int j = 0; j < t.Length; j++) if (t[j] != 0) TensorPrimitives.MultiplyAdd(v.Slice((kv + j) * s.ValueDim, s.ValueDim), t[j] / sum, acc, acc);
+            else
+            {
+                var many = new FlashForward<TScore, TPattern, TWeights>(s, view, score, pq, pk, pv, po, pl, &work);
+                width.Run(ref many);
+            }
         }
         Work.Add(work);
     }
 
-    static long Logits<TScore, TPattern>(in AttentionSize s, ReadOnlySpan<Real> q, ReadOnlySpan<Real> k, int row, int queryOffset, ReadOnlySpan<int> keyPositions, TScore score, TPattern pattern, BlockList? blocks, Span<Real> t, Real[]? raw)
-        where TScore : struct, IScore where TPattern : struct, IPattern
+    static void Check(ReadOnlySpan<int> keyPositions, int keys)
     {
-        int bh = row / s.Queries, h = bh % s.Heads, i = queryOffset + row % s.Queries; long work = 0;
-        int kv = (bh / s.Heads * s.KvHeads + h / s.Group) * s.KeyRows;
-        for (int j = 0; j < s.Keys; j++)
-        {
-            int at = keyPositions.IsEmpty ? j : keyPositions[j];
-            bool seen = pattern.Allows(i, at);
-            if (blocks is not null) { int r = bh * ((s.Queries + blocks.QueryBlock - 1) / blocks.QueryBlock) + row % s.Queries / blocks.QueryBlock; seen &= blocks.Keys.AsSpan(blocks.Start[r], blocks.Start[r + 1] - blocks.Start[r]).Contains(j / blocks.KeyBlock); }
-            if (seen) { work += s.Dim + s.ValueDim; t[j] = s.Scale * TensorPrimitives.Dot(q.Slice(row * s.Dim, s.Dim), k.Slice((kv + j) * s.Dim, s.Dim)); if (raw is not null) raw[j] = t[j]; t[j] = score.Of(t[j], h, i, at); }
-            else { t[j] = Real.NegativeInfinity; if (raw is not null) raw[j] = 0; }
-        }
-        return work;
+        if (keyPositions.IsEmpty) return;
+        if (keyPositions.Length < keys) throw new ArgumentException($"keyPositions holds {keyPositions.Length} numbers, needs {keys}");
+        for (int j = 1; j < keys; j++) if (keyPositions[j] < keyPositions[j - 1]) throw new ArgumentException($"keyPositions[{j}] = {keyPositions[j]} is before keyPositions[{j - 1}] = {keyPositions[j - 1]}");
     }
 
     /// <summary>Adds into dq, dk, dv. Recomputes weights from lse (softmax) or from the logits, so nothing quadratic is stored.</summary>
@@ -70,34 +66,26 @@ public static class Flash
         int queryOffset, ReadOnlySpan<int> keyPositions, TScore score, TPattern pattern, BlockList? blocks, ReadOnlySpan<Real> o, ReadOnlySpan<Real> lse, ReadOnlySpan<Real> dLse, ReadOnlySpan<Real> dO,
         Span<Real> dq, Span<Real> dk, Span<Real> dv)
         where TScore : struct, IScore where TPattern : struct, IPattern where TWeights : struct, INormaliser
+        => Backward<TScore, TPattern, TWeights, Widest>(default, s, q, k, v, queryOffset, keyPositions, score, pattern, blocks, o, lse, dLse, dO, dq, dk, dv);
+
+    /// <summary>As above at a width chosen by the caller.</summary>
+    internal static void Backward<TScore, TPattern, TWeights, TWidth>(TWidth width, in AttentionSize s, ReadOnlySpan<Real> q, ReadOnlySpan<Real> k, ReadOnlySpan<Real> v,
+        int queryOffset, ReadOnlySpan<int> keyPositions, TScore score, TPattern pattern, BlockList? blocks, ReadOnlySpan<Real> o, ReadOnlySpan<Real> lse, ReadOnlySpan<Real> dLse, ReadOnlySpan<Real> dO,
+        Span<Real> dq, Span<Real> dk, Span<Real> dv)
+        where TScore : struct, IScore where TPattern : struct, IPattern where TWeights : struct, INormaliser where TWidth : struct, IWidth
     {
-        Real[] p = new Real[s.Keys], raw = new Real[s.Keys], ds = new Real[s.Keys]; bool soft = typeof(TWeights) == typeof(SoftmaxWeights); long work = 0;
-        for (int row = 0; row < s.Batch * s.Heads * s.Queries; row++)
+        s.Check(); blocks?.Check(s); long rows = (long)s.Batch * s.Heads * s.Queries, keys = (long)s.Batch * s.KvHeads * s.Keys;
+        Guard.Holds(q, rows * s.Dim); Guard.Holds(k, keys * s.Dim); Guard.Holds(v, keys * s.ValueDim); Guard.Holds(dO, rows * s.ValueDim);
+        Guard.Holds(dq, rows * s.Dim); Guard.Holds(dk, keys * s.Dim); Guard.Holds(dv, keys * s.ValueDim);
+        if (typeof(TWeights) == typeof(SoftmaxWeights)) { Guard.Holds(o, rows * s.ValueDim); Guard.Holds(lse, rows); }
+        if (!dLse.IsEmpty) Guard.Holds(dLse, rows);
+        Check(keyPositions, s.Keys);
+        long work = 0;
+        fixed (Real* pq = q, pk = k, pv = v, po = o, pl = lse, pdl = dLse, pdo = dO, pdq = dq, pdk = dk, pdv = dv) fixed (int* at = keyPositions)
         {
-            int bh = row / s.Queries, b = bh / s.Heads, h = bh % s.Heads, i = queryOffset + row % s.Queries;
-            int kv = (b * s.KvHeads + h / s.Group) * s.KeyRows;
-            work += 5 * Logits(s, q, k, row, queryOffset, keyPositions, score, pattern, blocks, p, raw) / 2;
-            var qi = q.Slice(row * s.Dim, s.Dim); var dqi = dq.Slice(row * s.Dim, s.Dim);
-            var doi = dO.Slice(row * s.ValueDim, s.ValueDim);
-            Real delta = TensorPrimitives.Dot(doi, o.Slice(row * s.ValueDim, s.ValueDim)) - (dLse.IsEmpty ? 0 : dLse[row]);
-            if (soft && Real.IsNegativeInfinity(lse[row])) continue;
-            if (soft) for (int j = 0; j < p.Length; j++) p[j] = Real.Exp(p[j] - lse[row]); else TWeights.Weights(p);
-            for (int j = 0; j < s.Keys; j++)
-            {
-                TensorPrimitives.MultiplyAdd(doi, p[j], dv.Slice((kv + j) * s.ValueDim, s.ValueDim), dv.Slice((kv + j) * s.ValueDim, s.ValueDim));
-                ds[j] = TensorPrimitives.Dot(doi, v.Slice((kv + j) * s.ValueDim, s.ValueDim));
-                if (soft) ds[j] = p[j] * (ds[j] - delta);
-            }
-            if (!soft) TWeights.Slope(p, ds);
-            for (int j = 0; j < s.Keys; j++)
-            {
-                int at = keyPositions.IsEmpty ? j : keyPositions[j];
-                if (p[j] == 0) continue;
-                if (score is ILearnedScore learned) learned.GradRow(raw.AsSpan(j, 1), ds.AsSpan(j, 1), b, h, i, at);
-                Real d = ds[j] * score.Slope(raw[j], h, i, at) * s.Scale;
-                TensorPrimitives.MultiplyAdd(k.Slice((kv + j) * s.Dim, s.Dim), d, dqi, dqi);
-                TensorPrimitives.MultiplyAdd(qi, d, dk.Slice((kv + j) * s.Dim, s.Dim), dk.Slice((kv + j) * s.Dim, s.Dim));
-            }
+            var view = new FlashView<TPattern>(s.Queries, queryOffset, at, pattern, blocks);
+            var body = new FlashBackward<TScore, TPattern, TWeights>(s, view, score, score as ILearnedScore, new(pq, pk, pv, po, pl, pdl, pdo, pdq, pdk, pdv), &work);
+            width.Run(ref body);
         }
         Work.Add(work);
     }
@@ -108,15 +96,35 @@ public static class Flash
     /// </summary>
     public static void Merge(int rows, int dim, Span<Real> o, Span<Real> lse, ReadOnlySpan<Real> otherO, ReadOnlySpan<Real> otherLse)
     {
-        for (int r = 0; r < rows; r++)
+        Guard.AtLeast(rows, 0); Guard.AtLeast(dim, 0);
+        Guard.Holds(o, (long)rows * dim); Guard.Holds(otherO, (long)rows * dim); Guard.Holds(lse, rows); Guard.Holds(otherLse, rows);
+        fixed (Real* po = o, pl = lse, px = otherO, pm = otherLse)
         {
-            Real a = lse[r], b = otherLse[r], max = Real.Max(a, b);
-            if (Real.IsNegativeInfinity(max)) continue;
-            Real l = max + Real.Log(Real.Exp(a - max) + Real.Exp(b - max)), wa = Real.Exp(a - l), wb = Real.Exp(b - l);
-            var x = o.Slice(r * dim, dim);
-            TensorPrimitives.Multiply(x, wa, x);
-            TensorPrimitives.MultiplyAdd(otherO.Slice(r * dim, dim), wb, x, x);
-            lse[r] = l;
+            var body = new Union(rows, dim, po, pl, px, pm);
+            Wide.Run(ref body);
+        }
+    }
+
+    readonly struct Union(int rows, int dim, Real* o, Real* lse, Real* otherO, Real* otherLse) : IWide
+    {
+        readonly int dim = dim; readonly Real* o = o, lse = lse, otherO = otherO, otherLse = otherLse;
+        public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct => Threads.For(rows, Math.Max(1, (1 << 15) / Math.Max(1, dim)), new UnionRows<TLanes, V>(this));
+
+        readonly struct UnionRows<TLanes, V>(Union u) : IRows where TLanes : struct, ILanes<V> where V : struct
+        {
+            public void Run(int from, int to)
+            {
+                for (int r = from; r < to; r++)
+                {
+                    Real a = u.lse[r], b = u.otherLse[r], max = Real.Max(a, b);
+                    if (Real.IsNegativeInfinity(max)) continue;
+                    Real l = max + Real.Log(Real.Exp(a - max) + Real.Exp(b - max));
+                    Real* x = u.o + (nint)r * u.dim;
+                    FlashRows.Scale<TLanes, V>(x, Real.Exp(a - l), x, u.dim, u.dim);
+                    RowProduct.Plus<TLanes, V>(x, Real.Exp(b - l), u.otherO + (nint)r * u.dim, u.dim);
+                    u.lse[r] = l;
+                }
+            }
         }
     }
 }

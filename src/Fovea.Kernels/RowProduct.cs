@@ -24,9 +24,10 @@ readonly unsafe struct RowProduct(Real* x, nint xStep, Real* b, nint bStep, nint
         }
     }
 
+    /// <summary>c[j] += Σ_i x[i]·b[j·ld + i]</summary>
     // Four rows of B at a time, two accumulators each: eight are needed to hide the latency of an FMA.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void Dots<TLanes, V>(Real* x, Real* b, nint ld, Real* c, int n, int k) where TLanes : struct, ILanes<V> where V : struct
+    public static void Dots<TLanes, V>(Real* x, Real* b, nint ld, Real* c, int n, int k) where TLanes : struct, ILanes<V> where V : struct
     {
         int w = TLanes.Count, j = 0;
         for (; j + 4 <= n; j += 4)
@@ -59,9 +60,10 @@ readonly unsafe struct RowProduct(Real* x, nint xStep, Real* b, nint bStep, nint
         return sum;
     }
 
+    /// <summary>c[j] += Σ_i x[i]·b[i·ld + j]</summary>
     // Eight rows of B per sweep over c, which stays in L1.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void Sweep<TLanes, V>(Real* x, Real* b, nint ld, Real* c, int n, int k) where TLanes : struct, ILanes<V> where V : struct
+    public static void Sweep<TLanes, V>(Real* x, Real* b, nint ld, Real* c, int n, int k) where TLanes : struct, ILanes<V> where V : struct
     {
         int w = TLanes.Count, i = 0;
         for (; i + 8 <= k; i += 8)

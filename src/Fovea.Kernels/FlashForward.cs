@@ -1,0 +1,135 @@
+using System.Runtime.CompilerServices;
+namespace Fovea.Kernels;
+
+/// <summary>
+/// Attention for many queries: keys are packed once per key head into transposed tiles, then each task takes a block of query rows of one head
+/// through the keys, a window at a time and a few rows at a time: scores by <see cref="Micro"/>, masks, score and online softmax while they are
+/// in L1, and weights times values by <see cref="Micro"/> again.
+/// </summary>
+readonly unsafe struct FlashForward<TScore, TPattern, TWeights>(AttentionSize s, FlashView<TPattern> view, TScore score, Real* q, Real* k, Real* v, Real* o, Real* lse, long* work) : IWide
+    where TScore : struct, IScore where TPattern : struct, IPattern where TWeights : struct, INormaliser
+{
+    readonly AttentionSize s = s; readonly FlashView<TPattern> view = view; readonly TScore score = score;
+    readonly Real* q = q, k = k, v = v, o = o, lse = lse; readonly long* work = work;
+    static bool Soft => typeof(TWeights) == typeof(SoftmaxWeights);
+    static bool IsPlain => typeof(TScore) == typeof(Plain);
+    const int Window = FlashView<TPattern>.Window;
+
+    public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct
+    {
+        int wide = 2 * TLanes.Count, tiles = (s.Keys + wide - 1) / wide, padded = (s.ValueDim + wide - 1) / wide * wide;
+        using var scratch = Scratch.Open();
+        long kvHeads = (long)s.Batch * s.KvHeads;
+        Real* kt = scratch.Take(kvHeads * tiles * wide * s.Dim), values = padded == s.ValueDim ? v : scratch.Take(kvHeads * s.Keys * padded);
+        int chunks = (tiles + 15) / 16;
+        Threads.For(s.Batch * s.KvHeads * chunks, 1, new PackKeys<TLanes, V>(this, kt, values, tiles, chunks, padded));
+        int rows = (long)s.Batch * s.Heads * s.Queries >= 32 * 96 ? 96 : 48, blocks = (s.Queries + rows - 1) / rows;
+        Threads.For(s.Batch * s.Heads * blocks, 1, new Blocks<TLanes, V>(this, kt, values, tiles, padded, rows, blocks));
+    }
+
+    readonly struct PackKeys<TLanes, V>(FlashForward<TScore, TPattern, TWeights> f, Real* kt, Real* values, int tiles, int chunks, int padded) : IRows where TLanes : struct, ILanes<V> where V : struct
+    {
+        public void Run(int from, int to)
+        {
+            int wide = 2 * TLanes.Count; var s = f.s;
+            for (int x = from; x < to; x++)
+            {
+                int head = x / chunks, first = x % chunks * 16, last = Math.Min(tiles, first + 16);
+                for (int t = first; t < last; t++)
+                    Pack.Transposed(f.k + ((long)head * s.Keys + t * wide) * s.Dim, s.Dim, Math.Min(wide, s.Keys - t * wide), s.Dim, kt + ((long)head * tiles + t) * wide * s.Dim, wide);
+                long key = (long)head * s.Keys + first * wide; int keys = Math.Min(s.Keys, last * wide) - first * wide;
+                if (values != f.v) Pack.Straight<TLanes, V>(f.v + key * s.ValueDim, s.ValueDim, s.ValueDim, keys, values + key * padded, padded);
+            }
+        }
+    }
+
+    readonly struct Blocks<TLanes, V>(FlashForward<TScore, TPattern, TWeights> f, Real* kt, Real* values, int tiles, int padded, int rows, int blocks) : IRows where TLanes : struct, ILanes<V> where V : struct
+    {
+        static int Tall => Micro.Rows<V>();
+        static int Wide => 2 * TLanes.Count;
+        const int Stride = Window + 16;
+
+        /// <summary>The temporary memory of one task: scaled queries, unnormalised results, running maxima and sums of a block; scores of a few rows.</summary>
+        readonly struct Memory(Scratch scratch, int rows, int dim, int padded)
+        {
+            public readonly Real* Q = scratch.Take((long)rows * dim), Acc = scratch.Take((long)rows * padded), Max = scratch.Take(rows), Sum = scratch.Take(rows), S = scratch.Take(12 * Stride);
+            public readonly int* Runs = scratch.TakeInts(2 * Window + 2);
+        }
+
+        public void Run(int from, int to)
+        {
+            long done = 0;
+            for (int x = from; x < to; x++)
+            {
+                // Late blocks first: under a causal pattern they are the long ones.
+                int head = x / blocks, first = (blocks - 1 - x % blocks) * rows, last = Math.Min(f.s.Queries, first + rows);
+                using var scratch = Scratch.Open();
+                var memory = new Memory(scratch, rows, f.s.Dim, padded);
+                for (int next; first < last; first = next) { next = f.view.SameList(first, last); done += Block(memory, head, first, next); }
+            }
+            Interlocked.Add(ref *f.work, done);
+        }
+
+        long Block(in Memory t, int head, int first, int last)
+        {
+            var s = f.s; int n = last - first; long row = (long)head * s.Queries + first, done = 0;
+            FlashRows.Scale<TLanes, V>(f.q + row * s.Dim, s.Scale, t.Q, n * s.Dim, n * s.Dim);
+            new Span<Real>(t.Acc, n * padded).Clear(); new Span<Real>(t.Sum, n).Clear(); new Span<Real>(t.Max, n).Fill(Real.NegativeInfinity);
+            bool* mixed = stackalloc bool[Window / 2 + 1];
+            var windows = f.view.Named(head, first, 0, s.Keys);
+            while (windows.Next(out int from, out int to))
+            {
+                var cover = f.view.Tile(first, last, from, to);
+                if (cover == Cover.None) continue;
+                for (int g = first; g < last; g += Tall)
+                {
+                    int height = Math.Min(Tall, last - g);
+                    if (cover == Cover.All) { done += Segment(t, head, first, g, height, from, to, null); continue; }
+                    // A segment is what lies between tiles that these rows do not see.
+                    int start = from; bool any = false;
+                    for (int at = from, end; at < to; at = end)
+                    {
+                        end = Math.Min(to, (at / Wide + 1) * Wide);
+                        var c = f.view.Tile(g, g + height, at, end);
+                        if (c == Cover.None) { if (start < at) done += Segment(t, head, first, g, height, start, at, any ? mixed : null); start = end; any = false; continue; }
+                        mixed[at / Wide - start / Wide] = c == Cover.Mixed; any |= c == Cover.Mixed;
+                    }
+                    if (start < to) done += Segment(t, head, first, g, height, start, to, any ? mixed : null);
+                }
+            }
+            for (int r = 0; r < n; r++)
+            {
+                Real* o = f.o + (row + r) * s.ValueDim;
+                if (Soft) FlashRows.Finish<TLanes, V>(t.Acc + (nint)r * padded, t.Max[r], t.Sum[r], o, s.ValueDim, f.lse + row + r);
+                else new Span<Real>(t.Acc + (nint)r * padded, s.ValueDim).CopyTo(new(o, s.ValueDim));
+            }
+            return done * (s.Dim + s.ValueDim);
+        }
+
+        // Rows [g, g + height) against keys [from, to), which lie in one window.
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        int Segment(in Memory t, int head, int first, int g, int height, int from, int to, bool* mixed)
+        {
+            var s = f.s; int origin = from / Wide * Wide, places = (to - origin + Wide - 1) / Wide * Wide, kv = head / s.Heads * s.KvHeads + head % s.Heads / s.Group;
+            Real* keys = kt + ((long)kv * tiles * Wide + origin) * s.Dim, qs = t.Q + (nint)(g - first) * s.Dim, acc = t.Acc + (nint)(g - first) * padded;
+            for (int c = 0; c < places; c += Wide) Micro.Tile<TLanes, V>(qs, s.Dim, 1, height, keys + (nint)c * s.Dim, Wide, t.S + c, Stride, s.Dim, false);
+            bool gaps = !IsPlain && f.view.Gaps(from, to), whole = IsPlain && mixed is null && places == to - origin && origin == from;
+            for (int r = 0; r < height; r++)
+            {
+                Real* row = t.S + r * Stride; int x = g - first + r;
+                if (!whole)
+                {
+                    int runs = f.view.Runs(g + r, from, to, mixed, Wide, gaps, t.Runs);
+                    if (!IsPlain) for (int u = 0; u < runs; u++) f.score.Row(new(row + t.Runs[2 * u] - origin, t.Runs[2 * u + 1] - t.Runs[2 * u]), head % s.Heads, f.view.At(g + r), f.view.KeyAt(t.Runs[2 * u]));
+                    FlashView<TPattern>.Outside(row, origin, places, t.Runs, runs, Real.NegativeInfinity);
+                }
+                if (!Soft) { TWeights.Weights(new(row + from - origin, to - from)); continue; }
+                Real keep = FlashRows.Online<TLanes, V>(row, places, ref t.Max[x], ref t.Sum[x]);
+                if (keep != 1) FlashRows.Scale<TLanes, V>(acc + (nint)r * padded, keep, acc + (nint)r * padded, padded, padded);
+            }
+            Real* vs = values + ((long)kv * s.Keys + from) * padded;
+            for (int c = 0; c < padded; c += Wide) Micro.Tile<TLanes, V>(t.S + from - origin, Stride, 1, height, vs + c, padded, acc + c, padded, to - from, true);
+            return height * places;
+        }
+    }
+}

@@ -1,0 +1,85 @@
+using System.Runtime.CompilerServices;
+namespace Fovea.Kernels;
+
+/// <summary>Who sees whom in one attention call: the pattern, the block list and the positions of queries and keys together.</summary>
+readonly unsafe struct FlashView<TPattern>(int queries, int queryOffset, int* positions, TPattern pattern, BlockList? blocks) where TPattern : struct, IPattern
+{
+    /// <summary>Keys of one step of the online softmax: windows end at multiples of it.</summary>
+    public const int Window = 256;
+
+    readonly TPattern pattern = pattern;
+    public BlockList? Blocks => blocks;
+    public int At(int query) => queryOffset + query;
+    public int KeyAt(int key) => positions is null ? key : positions[key];
+
+    /// <summary>Bounds are indices, from inclusive to exclusive.</summary>
+    public Cover Tile(int query, int queryEnd, int key, int keyEnd) => pattern.Tile(At(query), At(queryEnd - 1), KeyAt(key), KeyAt(keyEnd - 1));
+
+    /// <summary>First query after this one that has a block list of its own; end if there are no lists.</summary>
+    public int SameList(int query, int end) => blocks is null ? end : (int)Math.Min(end, ((long)query / blocks.QueryBlock + 1) * blocks.QueryBlock);
+
+    /// <summary>Ranges of keys in [from, to) that the list of this query names (all, if there is none), none of them longer than a window.</summary>
+    public Windows Named(int batchHead, int query, int from, int to)
+    {
+        if (blocks is null) return new(null, 0, 0, from, to, from, to);
+        int row = batchHead * ((queries + blocks.QueryBlock - 1) / blocks.QueryBlock) + query / blocks.QueryBlock;
+        return new(blocks, blocks.Start[row], blocks.Start[row + 1], 0, 0, from, to);
+    }
+
+    public struct Windows(BlockList? list, int next, int end, int start, int stop, int low, int high)
+    {
+        int next = next, start = start, stop = stop;
+        public bool Next(out int from, out int to)
+        {
+            while (start >= stop)
+            {
+                from = to = 0;
+                if (next >= end) return false;
+                long size = list!.KeyBlock, first = list.Keys[next++] * size, last = first + size;
+                while (next < end && list.Keys[next] * size == last) { last += size; next++; }
+                start = (int)Math.Clamp(first, low, high); stop = (int)Math.Clamp(last, low, high);
+            }
+            from = start; to = start = Math.Min(stop, (from / Window + 1) * Window);
+            return true;
+        }
+    }
+
+    /// <summary>Whether the keys of this range do not stand side by side.</summary>
+    public bool Gaps(int from, int to)
+    {
+        if (positions is null) return false;
+        for (int j = from + 1; j < to; j++) if (positions[j] != positions[j - 1] + 1) return true;
+        return false;
+    }
+
+    /// <summary>
+    /// Writes the visible keys of [from, to) as pairs (first, end) of runs that stand side by side, and returns their number. mixed tells for each
+    /// tile of width keys, counted from the one that holds from, whether pairs must be tested; null: every pair is seen.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public int Runs(int query, int from, int to, bool* mixed, int width, bool gaps, int* runs)
+    {
+        if (mixed is null && !gaps) { runs[0] = from; runs[1] = to; return 1; }
+        int count = 0, first = -1, i = At(query), origin = from / width;
+        for (int j = from; j < to; j++)
+        {
+            bool seen = mixed is null || !mixed[j / width - origin] || pattern.Allows(i, KeyAt(j));
+            if (first >= 0 && (!seen || gaps && positions[j] != positions[j - 1] + 1)) { runs[2 * count] = first; runs[2 * count++ + 1] = j; first = -1; }
+            if (seen && first < 0) first = j;
+        }
+        if (first >= 0) { runs[2 * count] = first; runs[2 * count++ + 1] = to; }
+        return count;
+    }
+
+    /// <summary>Fills the places of row (whose first one is key origin) outside of the runs.</summary>
+    public static void Outside(Real* row, int origin, int places, int* runs, int count, Real value)
+    {
+        int at = 0;
+        for (int r = 0; r <= count; r++)
+        {
+            int end = r < count ? runs[2 * r] - origin : places;
+            for (; at < end; at++) row[at] = value;
+            if (r < count) at = runs[2 * r + 1] - origin;
+        }
+    }
+}
