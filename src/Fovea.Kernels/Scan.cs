@@ -57,7 +57,9 @@ public static unsafe class Scan
     public static void Backward<T>(in ScanSize z, ReadOnlySpan<Real> q, ReadOnlySpan<Real> k, ReadOnlySpan<Real> v, ReadOnlySpan<Real> gate, T step, ReadOnlySpan<Real> checkpoints, ReadOnlySpan<Real> dO,
         Span<Real> dState, Span<Real> dq, Span<Real> dk, Span<Real> dv, Span<Real> dgate) where T : struct, IRecurrence
     {
-        Guard.Holds(checkpoints, z.Checkpoints); Guard.Holds(dState, (long)z.Rows * z.State); Guard.Holds(dgate, (long)z.Rows * z.Length * z.GateDim);
+        long steps = (long)z.Rows * z.Length;
+        Guard.Holds(q, steps * z.Dim); Guard.Holds(k, steps * z.Dim); Guard.Holds(v, steps * z.ValueDim); Guard.Holds(gate, steps * z.GateDim); Guard.Holds(checkpoints, z.Checkpoints); Guard.Holds(dO, steps * z.ValueDim);
+        Guard.Holds(dState, (long)z.Rows * z.State); Guard.Holds(dq, steps * z.Dim); Guard.Holds(dk, steps * z.Dim); Guard.Holds(dv, steps * z.ValueDim); Guard.Holds(dgate, steps * z.GateDim);
         fixed (Real* pq = q, pk = k, pv = v, pg = gate, pc = checkpoints, pdo = dO, pds = dState, pdq = dq, pdk = dk, pdv = dv, pdg = dgate)
             WideRows.For(z.Rows, 1, new BackwardRows<T>(z, pq, pk, pv, pg, step, pc, pdo, pds, pdq, pdk, pdv, pdg));
         Work.Add(5L * z.Rows * z.Length * z.State);

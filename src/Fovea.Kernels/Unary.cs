@@ -27,7 +27,7 @@ public readonly struct Tanh : IUnary
 public readonly struct Relu : IUnary
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static V Of<TLanes, V>(V x) where TLanes : struct, ILanes<V> where V : struct => TLanes.IfLess(x, TLanes.Set(0), TLanes.Set(0), x);
-    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static V Slope<TLanes, V>(V x, V y) where TLanes : struct, ILanes<V> where V : struct => TLanes.IfLess(TLanes.Set(0), x, TLanes.Set(1), TLanes.Mul(TLanes.Set(0), x));
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static V Slope<TLanes, V>(V x, V y) where TLanes : struct, ILanes<V> where V : struct => TLanes.IfLess(x, TLanes.Set(0), TLanes.Set(0), TLanes.IfLess(TLanes.Set(0), x, TLanes.Set(1), x));
 }
 
 /// <summary>log(1 + e^x) = max(x, 0) + log(1 + e^−|x|)</summary>
@@ -69,7 +69,7 @@ public readonly struct Square : IUnary
 public readonly struct Abs : IUnary
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static V Of<TLanes, V>(V x) where TLanes : struct, ILanes<V> where V : struct => TLanes.Abs(x);
-    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static V Slope<TLanes, V>(V x, V y) where TLanes : struct, ILanes<V> where V : struct => TLanes.Sub(TLanes.IfLess(TLanes.Set(0), x, TLanes.Set(1), TLanes.Set(0)), TLanes.IfLess(x, TLanes.Set(0), TLanes.Set(1), TLanes.Set(0)));
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static V Slope<TLanes, V>(V x, V y) where TLanes : struct, ILanes<V> where V : struct => TLanes.IfLess(x, TLanes.Set(0), TLanes.Set(-1), TLanes.IfLess(TLanes.Set(0), x, TLanes.Set(1), x));
 }
 
 /// <summary>x + 1 for x > 0, else e^x: the positive feature map of linear attention (2006.16236, §3.2.1).</summary>
@@ -103,7 +103,8 @@ public readonly struct Silu : IUnary
     public static V Slope<TLanes, V>(V x, V y) where TLanes : struct, ILanes<V> where V : struct
     {
         V s = Curve.Sigmoid<TLanes, V>(x);
-        return TLanes.Fma(y, TLanes.Sub(TLanes.Set(1), s), s);
+        x = TLanes.Max(TLanes.Set(-1000), TLanes.Min(TLanes.Set(1000), x));
+        return TLanes.Fma(TLanes.Mul(x, s), TLanes.Sub(TLanes.Set(1), s), s);
     }
 }
 
