@@ -5,7 +5,7 @@ namespace Fovea.Models;
 /// of one fixed random table (bigram-backcopy, 2410.13835, §2). Token 0 begins every row and appears nowhere else; tokens
 /// 1 … Triggers are the triggers; triggers are never neighbours. Models that learn it park attention on token 0 wherever there is no trigger.
 /// </summary>
-[From("2410.13835", "§2")]
+[From("active-dormant", "§2")]
 public sealed class BigramBackcopy : Source
 {
     readonly double[] cumulative;
