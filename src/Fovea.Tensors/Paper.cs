@@ -1,18 +1,13 @@
 using System.Reflection;
 namespace Fovea;
 
-/// <summary>The paper a type comes from, and the place in it. Titles live once, on the paper's claims.</summary>
+/// <summary>The paper a type comes from, and the place in it. The id is the catalogue's ("hedgehog") or arXiv's ("2402.04347"); titles live in the catalogue.</summary>
 [AttributeUsage(AttributeTargets.Class | AttributeTargets.Struct, AllowMultiple = true)]
 public sealed class FromAttribute(string id, string where = "") : Attribute { public string Id => id; public string Where => where; }
 
-/// <summary>A paper, on the class that holds its claims.</summary>
+/// <summary>A paper of the catalogue, on the class that holds its claims.</summary>
 [AttributeUsage(AttributeTargets.Class)]
-public sealed class PaperAttribute(string id, string title) : Attribute
-{
-    public string Id => id; public string Title => title;
-    public int Year { get; init; }
-    public string Where { get; init; } = "";
-}
+public sealed class PaperAttribute(string id) : Attribute { public string Id => id; }
 
 /// <summary>Finds types by what they are; there is no list to keep.</summary>
 public static class Discover

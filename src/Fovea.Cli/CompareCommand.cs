@@ -1,0 +1,3 @@
+using System.CommandLine;
+namespace Fovea.Cli;
+static class CompareCommand { public static Command Make(Terminal terminal) => new("compare", ""); }
