@@ -8,7 +8,7 @@ public readonly record struct AttentionSize(int Batch, int Heads, int KvHeads, i
     /// <summary>What q·k is multiplied with before the score sees it; 1/√D unless set.</summary>
     public Real Scale { get; init; } = 1 / Real.Sqrt(Dim);
     /// <summary>Rows that k and v hold per key head; the first Keys of them count. More than Keys when a cache has spare room.</summary>
-    public int KeyRows { get; init; } = Keys;
+    public int KeyRows { get => field == 0 ? Keys : field; init; }
     /// <summary>Throws unless all sizes are positive and Heads is a multiple of KvHeads.</summary>
     public void Check()
     {

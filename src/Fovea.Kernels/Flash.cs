@@ -23,7 +23,7 @@ public static unsafe class Flash
         int queryOffset, ReadOnlySpan<int> keyPositions, TScore score, TPattern pattern, BlockList? blocks, Span<Real> o, Span<Real> lse)
         where TScore : struct, IScore where TPattern : struct, IPattern where TWeights : struct, INormaliser where TWidth : struct, IWidth
     {
-        s.Check(); blocks?.Check(s); long rows = (long)s.Batch * s.Heads * s.Queries, keys = (long)s.Batch * s.KvHeads * s.Keys;
+        s.Check(); blocks?.Check(s); long rows = (long)s.Batch * s.Heads * s.Queries, keys = (long)s.Batch * s.KvHeads * s.KeyRows;
         Guard.Holds(q, rows * s.Dim); Guard.Holds(k, keys * s.Dim); Guard.Holds(v, keys * s.ValueDim); Guard.Holds(o, rows * s.ValueDim);
         if (typeof(TWeights) == typeof(SoftmaxWeights)) Guard.Holds(lse, rows);
         Check(keyPositions, s.Keys);
@@ -74,7 +74,7 @@ public static unsafe class Flash
         Span<Real> dq, Span<Real> dk, Span<Real> dv)
         where TScore : struct, IScore where TPattern : struct, IPattern where TWeights : struct, INormaliser where TWidth : struct, IWidth
     {
-        s.Check(); blocks?.Check(s); long rows = (long)s.Batch * s.Heads * s.Queries, keys = (long)s.Batch * s.KvHeads * s.Keys;
+        s.Check(); blocks?.Check(s); long rows = (long)s.Batch * s.Heads * s.Queries, keys = (long)s.Batch * s.KvHeads * s.KeyRows;
         Guard.Holds(q, rows * s.Dim); Guard.Holds(k, keys * s.Dim); Guard.Holds(v, keys * s.ValueDim); Guard.Holds(dO, rows * s.ValueDim);
         Guard.Holds(dq, rows * s.Dim); Guard.Holds(dk, keys * s.Dim); Guard.Holds(dv, keys * s.ValueDim);
         if (typeof(TWeights) == typeof(SoftmaxWeights)) { Guard.Holds(o, rows * s.ValueDim); Guard.Holds(lse, rows); }

@@ -21,7 +21,7 @@ readonly unsafe struct FlashBackwardMemory<TLanes, V> where TLanes : struct, ILa
 
     public FlashBackwardMemory(Scratch scratch, in AttentionSize s, in FlashBackwardData data, int kv, int low, int high, int rows, int stride)
     {
-        int wide = 2 * TLanes.Count, keys = high - low, tiles = (keys + wide - 1) / wide; long first = (long)kv * s.Keys + low;
+        int wide = 2 * TLanes.Count, keys = high - low, tiles = (keys + wide - 1) / wide; long first = (long)kv * s.KeyRows + low;
         (Kv, Low, High, D, E) = (kv, low, high, (s.Dim + wide - 1) / wide * wide, (s.ValueDim + wide - 1) / wide * wide);
         KT = scratch.Take((long)tiles * wide * s.Dim); VT = scratch.Take((long)tiles * wide * s.ValueDim);
         for (int t = 0; t < tiles; t++)
@@ -54,7 +54,7 @@ readonly unsafe struct FlashBackwardMemory<TLanes, V> where TLanes : struct, ILa
     /// <summary>Adds the gradients of the keys and values to the caller's.</summary>
     public void Close(in AttentionSize s, in FlashBackwardData data)
     {
-        long first = (long)Kv * s.Keys + Low;
+        long first = (long)Kv * s.KeyRows + Low;
         for (int j = 0; j < High - Low; j++)
         {
             RowProduct.Plus<TLanes, V>(data.DK + (first + j) * s.Dim, 1, DK + (nint)j * D, s.Dim);

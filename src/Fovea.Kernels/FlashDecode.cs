@@ -82,7 +82,7 @@ readonly unsafe struct FlashDecode<TScore, TPattern, TWeights>(AttentionSize s, 
             if (used + n > Step) Close();
             Real* at = logits + used;
             new Span<Real>(at, n).Clear();
-            RowProduct.Dots<TLanes, V>(q, f.k + ((long)Kv * s.Keys + from) * s.Dim, s.Dim, at, n, s.Dim);
+            RowProduct.Dots<TLanes, V>(q, f.k + ((long)Kv * s.KeyRows + from) * s.Dim, s.Dim, at, n, s.Dim);
             bool mixed = cover == Cover.Mixed, gaps = typeof(TScore) != typeof(Plain) && f.view.Gaps(from, to);
             if (mixed || typeof(TScore) != typeof(Plain))
             {
@@ -106,7 +106,7 @@ readonly unsafe struct FlashDecode<TScore, TPattern, TWeights>(AttentionSize s, 
             }
             else TWeights.Weights(new(logits, used));
             Real* p = logits;
-            for (int i = 0; i < count; p += pieces[2 * i + 1], i++) RowProduct.Sweep<TLanes, V>(p, f.v + ((long)Kv * f.s.Keys + pieces[2 * i]) * e, e, Acc, e, pieces[2 * i + 1]);
+            for (int i = 0; i < count; p += pieces[2 * i + 1], i++) RowProduct.Sweep<TLanes, V>(p, f.v + ((long)Kv * f.s.KeyRows + pieces[2 * i]) * e, e, Acc, e, pieces[2 * i + 1]);
             used = count = 0;
         }
     }

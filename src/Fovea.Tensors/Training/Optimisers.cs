@@ -29,7 +29,7 @@ public abstract class Optimiser
 public sealed class AdamW(double beta1 = 0.9, double beta2 = 0.95, double eps = 1e-8, double decay = 0.1) : Optimiser
 {
     protected override void One(string name, Tensor p, Real rate) =>
-        Kernels.Optimiser.AdamW(p.Span, p.Grad, Moment("m/", name, p.Shape).Span, Moment("v/", name, p.Shape).Span,
+        Kernels.Updates.AdamW(p.Span, p.Grad, Moment("m/", name, p.Shape).Span, Moment("v/", name, p.Shape).Span,
             rate, (Real)beta1, (Real)beta2, (Real)eps, p.Shape.Rank > 1 ? (Real)decay : 0, Step);
 }
 
@@ -37,7 +37,7 @@ public sealed class AdamW(double beta1 = 0.9, double beta2 = 0.95, double eps = 
 public sealed class Sgd(double momentum = 0.9, double decay = 0) : Optimiser
 {
     protected override void One(string name, Tensor p, Real rate) =>
-        Kernels.Optimiser.Sgd(p.Span, p.Grad, Moment("velocity/", name, p.Shape).Span, rate, (Real)momentum, p.Shape.Rank > 1 ? (Real)decay : 0);
+        Kernels.Updates.Sgd(p.Span, p.Grad, Moment("velocity/", name, p.Shape).Span, rate, (Real)momentum, p.Shape.Rank > 1 ? (Real)decay : 0);
 }
 
 /// <summary>Learning rate by step.</summary>
@@ -65,7 +65,7 @@ public static class Gradients
     public static double Norm(IReadOnlyDictionary<string, Tensor> parameters)
     {
         double sum = 0;
-        foreach (var p in parameters.Values) if (p.RequiresGrad && p.HasGrad) sum += Kernels.Optimiser.SumOfSquares(p.Grad);
+        foreach (var p in parameters.Values) if (p.RequiresGrad && p.HasGrad) sum += Kernels.Updates.SumOfSquares(p.Grad);
         return Math.Sqrt(sum);
     }
     /// <summary>Scales all gradients so that their norm is at most max; returns the norm before. Throws if it is not finite.</summary>
@@ -74,7 +74,7 @@ public static class Gradients
         double norm = Norm(parameters);
         if (!double.IsFinite(norm))
         {
-            string where = string.Join(", ", parameters.Where(p => p.Value.HasGrad && !double.IsFinite(Kernels.Optimiser.SumOfSquares(p.Value.Grad))).Select(p => p.Key).Take(3));
+            string where = string.Join(", ", parameters.Where(p => p.Value.HasGrad && !double.IsFinite(Kernels.Updates.SumOfSquares(p.Value.Grad))).Select(p => p.Key).Take(3));
             throw new ArithmeticException($"the gradient of {where} is not finite");
         }
         if (norm > max)

@@ -11,7 +11,7 @@ public sealed unsafe class OptimiserTests
         for (int step = 1; step <= 4; step++)
         {
             var g = Trial.Draw(n, 10 + step); g[0] = 0;
-            Optimiser.AdamW(w, g, m, v, 1e-2, 0.9, 0.95, 1e-8, 0.1, step);
+            Updates.AdamW(w, g, m, v, 1e-2, 0.9, 0.95, 1e-8, 0.1, step);
             for (int i = 0; i < n; i++)
             {
                 md[i] = 0.9 * md[i] + 0.1 * g[i]; vd[i] = 0.95 * vd[i] + 0.05 * (double)g[i] * g[i];
@@ -41,7 +41,7 @@ public sealed unsafe class OptimiserTests
         for (int step = 0; step < 3; step++)
         {
             var g = Trial.Draw(n, 20 + step);
-            Optimiser.Sgd(w, g, v, 0.1, 0.9, 0.01); Optimiser.Sgd(plain, g, default, 0.1, 0, 0.01);
+            Updates.Sgd(w, g, v, 0.1, 0.9, 0.01); Updates.Sgd(plain, g, default, 0.1, 0, 0.01);
             for (int i = 0; i < n; i++) { vd[i] = 0.9 * vd[i] + g[i] + 0.01 * wd[i]; wd[i] -= 0.1 * vd[i]; pd[i] -= 0.1 * (g[i] + 0.01 * pd[i]); }
         }
         Trial.Close(wd, w, 1e-6, "weight"); Trial.Close(pd, plain, 1e-6, "plain");
@@ -59,13 +59,13 @@ public sealed unsafe class OptimiserTests
         foreach (int n in new[] { 0, 1, 7, 100_003 })
         {
             var x = Trial.Draw(n, 1); double want = x.Sum(v => (double)v * v);
-            Trial.Near(want, Optimiser.SumOfSquares(x), 1e-13, 0, $"n = {n}");
+            Trial.Near(want, Updates.SumOfSquares(x), 1e-13, 0, $"n = {n}");
         }
-        Trial.Near(2e60, Optimiser.SumOfSquares([1e30f, -1e30f]), 1e-6, 0, "no overflow");
+        Trial.Near(2e60, Updates.SumOfSquares([1e30f, -1e30f]), 1e-6, 0, "no overflow");
         var big = Trial.Draw(100_003, 5);
-        Trial.OnAnyThreads(() => { double s = Optimiser.SumOfSquares(big); return [(Real)s, BitConverter.Int32BitsToSingle((int)BitConverter.DoubleToInt64Bits(s))]; });
+        Trial.OnAnyThreads(() => { double s = Updates.SumOfSquares(big); return [(Real)s, BitConverter.Int32BitsToSingle((int)BitConverter.DoubleToInt64Bits(s))]; });
     }
 
     [Fact]
-    public void Steps_count_from_one() => Assert.Throws<ArgumentOutOfRangeException>(() => Optimiser.AdamW(new Real[1], new Real[1], new Real[1], new Real[1], 1, 0.9, 0.9, 1, 0, 0));
+    public void Steps_count_from_one() => Assert.Throws<ArgumentOutOfRangeException>(() => Updates.AdamW(new Real[1], new Real[1], new Real[1], new Real[1], 1, 0.9, 0.9, 1, 0, 0));
 }

@@ -2,7 +2,7 @@ using System.Runtime.CompilerServices;
 namespace Fovea.Kernels;
 
 /// <summary>Updates of parameters in place, and the norm that gradient clipping needs.</summary>
-public static unsafe class Optimiser
+public static unsafe class Updates
 {
     /// <summary>
     /// Adam with decoupled decay (1711.05101, Alg. 2): m = β₁m + (1 − β₁)g, v = β₂v + (1 − β₂)g², w −= lr·(m̂/(√v̂ + eps) + decay·w) with
