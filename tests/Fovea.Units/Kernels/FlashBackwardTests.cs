@@ -2,6 +2,7 @@ using System.Runtime.Intrinsics;
 using Fovea.Kernels;
 namespace Fovea.Units;
 
+[Collection("threads")]
 public sealed class FlashBackwardTests
 {
     [Theory, MemberData(nameof(FlashTests.Shapes), MemberType = typeof(FlashTests))]

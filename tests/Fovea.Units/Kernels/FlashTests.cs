@@ -2,6 +2,7 @@ using System.Runtime.Intrinsics;
 using Fovea.Kernels;
 namespace Fovea.Units;
 
+[Collection("threads")]
 public sealed class FlashTests
 {
     static FlashCase<TScore, TPattern, SoftmaxWeights> Case<TScore, TPattern>(AttentionSize s, TScore score, TPattern pattern) where TScore : struct, IScore where TPattern : struct, IPattern => new(s, score, pattern);

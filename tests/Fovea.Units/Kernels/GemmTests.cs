@@ -2,6 +2,7 @@ using System.Runtime.Intrinsics;
 using Fovea.Kernels;
 namespace Fovea.Units;
 
+[Collection("threads")]
 public sealed class GemmTests
 {
     static readonly int[] Sizes = [1, 2, 5, 7, 13, 70, 200];
