@@ -35,7 +35,10 @@ public sealed class FlashBackwardTests
     }
 
     [Theory]
-    [InlineData(1, 1)] [InlineData(5, 3)] [InlineData(64, 64)] [InlineData(7, 33)]
+    [InlineData(1, 1)]
+    [InlineData(5, 3)]
+    [InlineData(64, 64)]
+    [InlineData(7, 33)]
     public void Only_listed_blocks_get_gradients(int queryBlock, int keyBlock)
     {
         var s = new AttentionSize(2, 2, 1, 100, 330, 16, 24); var blocks = FlashTests.Blocks(s, queryBlock, keyBlock, 5);
@@ -53,7 +56,9 @@ public sealed class FlashBackwardTests
         new FlashCase<Fading, Sliding, SoftmaxWeights>(s, new(0.2f), new(90)) { Offset = 200, Positions = positions }.AgreesInGradients();
     }
 
-    [Theory] [InlineData(false)] [InlineData(true)]
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
     public void A_learned_score_is_asked_for_seen_pairs_only_and_gets_their_gradients(bool gaps)
     {
         const int B = 2, H = 3, N = 90, Reach = 40;

@@ -89,7 +89,13 @@ public sealed class FlashTests
     }
 
     [Theory]
-    [InlineData(1, 1)] [InlineData(1, 16)] [InlineData(2, 300)] [InlineData(5, 3)] [InlineData(64, 64)] [InlineData(7, 33)] [InlineData(500, 1)]
+    [InlineData(1, 1)]
+    [InlineData(1, 16)]
+    [InlineData(2, 300)]
+    [InlineData(5, 3)]
+    [InlineData(64, 64)]
+    [InlineData(7, 33)]
+    [InlineData(500, 1)]
     public void Only_listed_blocks_are_seen(int queryBlock, int keyBlock)
     {
         foreach (int n in new[] { 2, 100 })

@@ -69,7 +69,11 @@ public sealed class GemmTests
     }
 
     [Theory]
-    [InlineData(3, 600, 33)] [InlineData(100, 513, 130)] [InlineData(200, 1000, 97)] [InlineData(40, 257, 700)] [InlineData(1, 5000, 300)]
+    [InlineData(3, 600, 33)]
+    [InlineData(100, 513, 130)]
+    [InlineData(200, 1000, 97)]
+    [InlineData(40, 257, 700)]
+    [InlineData(1, 5000, 300)]
     public void Equals_the_double_loop_when_the_sum_is_cut_into_slices(int m, int k, int n)
     {
         foreach (var kind in Enum.GetValues<Gemm.Kind>())
@@ -78,7 +82,11 @@ public sealed class GemmTests
     }
 
     [Theory]
-    [InlineData(9, 7, 5, 3)] [InlineData(3, 70, 64, 17)] [InlineData(2, 150, 150, 150)] [InlineData(50, 1, 8, 8)] [InlineData(1000, 2, 1, 3)]
+    [InlineData(9, 7, 5, 3)]
+    [InlineData(3, 70, 64, 17)]
+    [InlineData(2, 150, 150, 150)]
+    [InlineData(50, 1, 8, 8)]
+    [InlineData(1000, 2, 1, 3)]
     public void Products_of_a_batch_do_not_mix(int batch, int m, int k, int n)
     {
         foreach (var kind in Enum.GetValues<Gemm.Kind>())
