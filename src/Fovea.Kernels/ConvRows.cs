@@ -10,7 +10,7 @@ internal readonly unsafe struct Columnise(in ConvSize size)
 
     /// <summary>Fills (or, if back, adds back into the image) the columns of channels [c0, c1) of one image for positions [p0, p0 + n); rows of col are ld apart.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public void Run(Real* image, int c0, int c1, int p0, int n, Real* col, int ld, bool back)
+    public void Run<TLanes, V>(Real* image, int c0, int c1, int p0, int n, Real* col, int ld, bool back) where TLanes : struct, ILanes<V> where V : struct
     {
         int ow = z.OutWidth;
         for (int c = c0; c < c1; c++) for (int i = 0; i < z.KernelHeight; i++) for (int j = 0; j < z.KernelWidth; j++, col += ld)
@@ -22,7 +22,8 @@ internal readonly unsafe struct Columnise(in ConvSize size)
                     int from = Math.Clamp(((left < 0 ? -left + z.StrideWidth - 1 : 0) / z.StrideWidth) - first, 0, count), until = left >= z.Width ? 0 : Math.Clamp((z.Width - 1 - left) / z.StrideWidth + 1 - first, 0, count);
                     if (h < 0 || h >= z.Height || until <= from) { if (!back) new Span<Real>(to, count).Clear(); continue; }
                     Real* line = image + ((long)c * z.Height + h) * z.Width + left + (long)first * z.StrideWidth;
-                    if (back) for (int t = from; t < until; t++) line[t * z.StrideWidth] += to[t];
+                    if (back && z.StrideWidth == 1) Panel.AddScaled<TLanes, V>(to + from, line + from, 1, until - from);
+                    else if (back) for (int t = from; t < until; t++) line[t * z.StrideWidth] += to[t];
                     else
                     {
                         new Span<Real>(to, from).Clear(); new Span<Real>(to + until, count - until).Clear();
@@ -53,7 +54,7 @@ internal readonly unsafe struct ConvRows(ConvSize z, Real* x, Real* weight, Real
             for (int o = 0; o < outputs && !add; o++) new Span<Real>(output + (long)o * positions, n).Fill(bias is null ? 0 : bias[g * outputs + o]);
             if (!direct)
             {
-                columns.Run(input, 0, inputs, p0, n, col, Ld, false);
+                columns.Run<TLanes, V>(input, 0, inputs, p0, n, col, Ld, false);
                 Panel.Product<TLanes, V>(w, taps, 1, col, Ld, output, positions, outputs, taps, n, true);
             }
             else for (int t = 0; t < taps; t++)
@@ -99,7 +100,7 @@ internal readonly unsafe struct ConvInputRows(ConvSize z, Real* weight, Real* dy
             {
                 int n = Math.Min(Tile, positions - p0);
                 Panel.Product<TLanes, V>(w, 1, taps, output + p0, positions, col, Ld, (c1 - c0) * window, outputs, n, false);
-                columns.Run(input, c0, c1, p0, n, col, Ld, true);
+                columns.Run<TLanes, V>(input, c0, c1, p0, n, col, Ld, true);
             }
         }
     }
@@ -121,7 +122,7 @@ internal readonly unsafe struct ConvWeightRows(ConvSize z, Real* x, Real* dy, Re
             for (int image = 0; image < z.Batch; image++) for (int p0 = 0; p0 < positions; p0 += Tile)
                 {
                     int n = Math.Min(Tile, positions - p0);
-                    columns.Run(x + (long)(image * z.Groups + g) * inputs * z.Height * z.Width, c0, c1, p0, n, col, n, false);
+                    columns.Run<TLanes, V>(x + (long)(image * z.Groups + g) * inputs * z.Height * z.Width, c0, c1, p0, n, col, n, false);
                     Panel.Transpose(col, width, n, rows, width);
                     Panel.Product<TLanes, V>(dy + (long)(image * z.Groups + g) * outputs * positions + p0, positions, 1, rows, width, dweight + (long)g * outputs * taps + c0 * window, taps, outputs, n, width, true);
                 }

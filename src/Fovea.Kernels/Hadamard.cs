@@ -1,4 +1,4 @@
-using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
 namespace Fovea.Kernels;
 
 /// <summary>The Walsh–Hadamard transform with orthonormal scaling: its own inverse and its own adjoint.</summary>
@@ -9,25 +9,25 @@ public static unsafe class Hadamard
     {
         Guard.AtLeast(n, 1); Guard.Holds(x, (long)rows * n);
         if ((n & n - 1) != 0) throw new ArgumentException($"n is {n}, must be a power of two");
-        fixed (Real* p = x) Threads.For(rows, WideRows.Grain(n), new HadamardRows(p, n));
+        fixed (Real* p = x) WideRows.For(rows, WideRows.Grain(n), new HadamardRows(p, n));
     }
 
-    readonly struct HadamardRows(Real* x, int n) : IRows
+    readonly struct HadamardRows(Real* x, int n) : IWideRows
     {
-        public void Run(int from, int to)
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public void Run<TLanes, V>(int from, int to) where TLanes : struct, ILanes<V> where V : struct
         {
-            using var scratch = Scratch.Open(); Real* t = scratch.Take(n); Real scale = 1 / Real.Sqrt(n);
+            int w = TLanes.Count; Real scale = 1 / Real.Sqrt(n);
             for (long r = from; r < to; r++)
             {
                 Real* row = x + r * n;
                 for (int half = 1; half < n; half *= 2) for (int start = 0; start < n; start += 2 * half)
                     {
                         Real* a = row + start, b = a + half;
-                        if (half < 8) { for (int i = 0; i < half; i++) (a[i], b[i]) = (a[i] + b[i], a[i] - b[i]); continue; }
-                        Span<Real> u = new(a, half), v = new(b, half), old = new(t, half);
-                        TensorPrimitives.Subtract(u, v, old); TensorPrimitives.Add(u, v, u); old.CopyTo(v);
+                        if (half < w) { for (int i = 0; i < half; i++) { Real u = a[i], v = b[i]; a[i] = u + v; b[i] = u - v; } continue; }
+                        for (int i = 0; i < half; i += w) { V u = TLanes.Load(a + i), v = TLanes.Load(b + i); TLanes.Store(a + i, TLanes.Add(u, v)); TLanes.Store(b + i, TLanes.Sub(u, v)); }
                     }
-                TensorPrimitives.Multiply(new ReadOnlySpan<Real>(row, n), scale, new Span<Real>(row, n));
+                Panel.Scale<TLanes, V>(row, row, scale, n);
             }
         }
     }

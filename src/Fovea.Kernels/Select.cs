@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 namespace Fovea.Kernels;
 
 /// <summary>Choosing, ordering and moving rows. Ties go to the smaller index.</summary>
@@ -46,6 +47,7 @@ public static unsafe class Select
         for (int i = 0; i < indices.Length; i++) if ((uint)indices[i] >= (uint)rows) throw new ArgumentException($"indices[{i}] is {indices[i]}, must be within [0, {rows})");
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     static void NoNaN(Real* x, int row, int cols)
     {
         for (int i = 0; i < cols; i++) if (Real.IsNaN(x[i])) throw new ArgumentException($"x[{row},{i}] is NaN, which has no order");
@@ -54,6 +56,7 @@ public static unsafe class Select
     readonly struct TopRows(Real* x, int cols, int k, Real* values, int* indices) : IRows
     {
         // A heap of the k best so far with the worst on top: cheap when k is small, since most numbers lose against the top at once.
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void Run(int from, int to)
         {
             for (int r = from; r < to; r++)
@@ -105,6 +108,7 @@ public static unsafe class Select
 
     readonly struct CumSumRows(Real* x, Real* y, int cols, bool reverse) : IRows
     {
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void Run(int from, int to)
         {
             for (long r = from; r < to; r++)
