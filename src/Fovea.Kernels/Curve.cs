@@ -42,13 +42,16 @@ internal static class Curve
         return TLanes.IfLess(x, TLanes.Set(0), TLanes.Sub(TLanes.Set(0), y), y);
     }
 
+    /// <summary>2/35, 2/33 … 2/1: the series of 2 artanh. Float needs the last nine terms.</summary>
+    static ReadOnlySpan<Real> Artanh => [(Real)2 / 35, (Real)2 / 33, (Real)2 / 31, (Real)2 / 29, (Real)2 / 27, (Real)2 / 25, (Real)2 / 23, (Real)2 / 21, (Real)2 / 19, (Real)2 / 17, (Real)2 / 15, (Real)2 / 13, (Real)2 / 11, (Real)2 / 9, (Real)2 / 7, (Real)2 / 5, (Real)2 / 3, 2];
+
     /// <summary>log(1 + t) for 0 ≤ t ≤ 1: 2 artanh(t/(2 + t)) by its series, relative error 1e-8 (float) before rounding.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V Log1P<TLanes, V>(V t) where TLanes : struct, ILanes<V> where V : struct
     {
         V z = TLanes.Div(t, TLanes.Add(t, TLanes.Set(2))), s = TLanes.Mul(z, z);
-        int last = Single ? 17 : 35; V p = TLanes.Set((Real)2 / last);
-        for (int odd = last - 2; odd >= 1; odd -= 2) p = TLanes.Fma(p, s, TLanes.Set((Real)2 / odd));
+        var series = Artanh; int first = Single ? 9 : 0; V p = TLanes.Set(series[first]);
+        for (int i = first + 1; i < series.Length; i++) p = TLanes.Fma(p, s, TLanes.Set(series[i]));
         return TLanes.Mul(p, z);
     }
 

@@ -1,4 +1,3 @@
-using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
 namespace Fovea.Kernels;
 
@@ -53,14 +52,14 @@ public static unsafe class Map
     public static void AddTo(ReadOnlySpan<Real> x, Span<Real> y)
     {
         Guard.Fits(x, y);
-        fixed (Real* px = x, py = y) Threads.For(x.Length, Grain, new AddScaledRows(px, 1, py));
+        fixed (Real* px = x, py = y) WideRows.For(x.Length, Grain, new AddScaledRows(px, 1, py));
     }
 
     /// <summary>y += s · x.</summary>
     public static void AddScaled(ReadOnlySpan<Real> x, Real s, Span<Real> y)
     {
         Guard.Fits(x, y);
-        fixed (Real* px = x, py = y) Threads.For(x.Length, Grain, new AddScaledRows(px, s, py));
+        fixed (Real* px = x, py = y) WideRows.For(x.Length, Grain, new AddScaledRows(px, s, py));
     }
 
     /// <summary>y[j] += Σ of a[j], a[j + y.Length] …: the reverse of repeating y. Summed in fixed blocks, so the result does not depend on the thread count.</summary>
@@ -73,13 +72,9 @@ public static unsafe class Map
         if (!a.IsEmpty) Columns.Sum(a, c, y);
     }
 
-    readonly struct AddScaledRows(Real* x, Real s, Real* y) : IRows
+    readonly struct AddScaledRows(Real* x, Real s, Real* y) : IWideRows
     {
-        public void Run(int from, int to)
-        {
-            var a = new ReadOnlySpan<Real>(x + from, to - from); var b = new Span<Real>(y + from, to - from);
-            if (s == 1) TensorPrimitives.Add(a, b, b); else TensorPrimitives.MultiplyAdd(a, s, b, b);
-        }
+        public void Run<TLanes, V>(int from, int to) where TLanes : struct, ILanes<V> where V : struct => Panel.AddScaled<TLanes, V>(x + from, y + from, s, to - from);
     }
 }
 

@@ -17,19 +17,14 @@ public readonly unsafe struct DiagonalDecay : IRecurrence
     {
         public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct
         {
-            for (int d = 0; d < dim; d++) StateLoops.ScaleAdd<TLanes, V>(s + (long)d * width, v, alpha[d], k[d], width);
+            StateLoops.Write<TLanes, V>(s, alpha, 1, k, v, dim, width);
         }
     }
     internal readonly struct Adjoint(Real* ds, Real* s, Real* k, Real* v, Real* alpha, Real* dk, Real* dv, Real* dalpha, int dim, int width) : IWide
     {
         public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct
         {
-            for (int d = 0; d < dim; d++)
-            {
-                Real* row = ds + (long)d * width; var (withV, withS) = StateLoops.TwoDots<TLanes, V>(row, v, s + (long)d * width, width);
-                dk[d] += withV; dalpha[d] += withS;
-                StateLoops.AddAndScale<TLanes, V>(row, dv, k[d], alpha[d], width);
-            }
+            StateLoops.WriteBack<TLanes, V>(ds, s, alpha, k, v, dalpha, dk, dv, dim, width);
         }
     }
 }
@@ -67,7 +62,7 @@ public readonly unsafe struct GatedDeltaRule : IRecurrence
             using var scratch = Scratch.Open(); Real* w = scratch.Take(width);
             StateLoops.Read<TLanes, V>(k, s, w, dim, width);
             for (int e = 0; e < width; e++) w[e] = beta * (v[e] - alpha * w[e]);
-            for (int d = 0; d < dim; d++) StateLoops.ScaleAdd<TLanes, V>(s + (long)d * width, w, alpha, k[d], width);
+            Real keep = alpha; StateLoops.Write<TLanes, V>(s, &keep, 0, k, w, dim, width);
         }
     }
 
@@ -87,77 +82,7 @@ public readonly unsafe struct GatedDeltaRule : IRecurrence
             }
             *dbeta += change;
             if (dalpha is not null) { *dalpha -= beta * read; *dalpha += (Real)Reduce.Dot<TLanes, V>(ds, s, (long)dim * width); }
-            for (int d = 0; d < dim; d++)
-            {
-                Real* row = ds + (long)d * width;
-                dk[d] += StateLoops.Dot<TLanes, V>(row, w, width) + StateLoops.Dot<TLanes, V>(s + (long)d * width, du, width);
-                StateLoops.ScaleAdd<TLanes, V>(row, du, alpha, k[d], width);
-            }
+            StateLoops.CorrectBack<TLanes, V>(ds, s, alpha, k, w, du, dk, dim, width);
         }
-    }
-}
-
-/// <summary>Loops over rows of a state S [dim, width].</summary>
-internal static unsafe class StateLoops
-{
-    /// <summary>o = q S; the sums stay in registers.</summary>
-    public static void Read<TLanes, V>(Real* q, Real* s, Real* o, int dim, int width) where TLanes : struct, ILanes<V> where V : struct => Panel.Product<TLanes, V>(q, dim, 1, s, width, o, width, 1, dim, width, false);
-
-    /// <summary>row = a·row + b·x.</summary>
-    public static void ScaleAdd<TLanes, V>(Real* row, Real* x, Real a, Real b, int n) where TLanes : struct, ILanes<V> where V : struct
-    {
-        int i = ScaleAddPart<TLanes, V>(row, x, a, b, 0, n);
-        if (i < n) ScaleAddPart<Lanes1, Real>(row, x, a, b, i, n);
-    }
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static int ScaleAddPart<TLanes, V>(Real* row, Real* x, Real a, Real b, int i, int n) where TLanes : struct, ILanes<V> where V : struct
-    {
-        int w = TLanes.Count; V s = TLanes.Set(a), t = TLanes.Set(b);
-        for (; i <= n - w; i += w) TLanes.Store(row + i, TLanes.Fma(s, TLanes.Load(row + i), TLanes.Mul(t, TLanes.Load(x + i))));
-        return i;
-    }
-
-    /// <summary>y += b·row, then row = a·row.</summary>
-    public static void AddAndScale<TLanes, V>(Real* row, Real* y, Real b, Real a, int n) where TLanes : struct, ILanes<V> where V : struct
-    {
-        int i = AddAndScalePart<TLanes, V>(row, y, b, a, 0, n);
-        if (i < n) AddAndScalePart<Lanes1, Real>(row, y, b, a, i, n);
-    }
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static int AddAndScalePart<TLanes, V>(Real* row, Real* y, Real b, Real a, int i, int n) where TLanes : struct, ILanes<V> where V : struct
-    {
-        int w = TLanes.Count; V s = TLanes.Set(a), t = TLanes.Set(b);
-        for (; i <= n - w; i += w) { V x = TLanes.Load(row + i); TLanes.Store(y + i, TLanes.Fma(t, x, TLanes.Load(y + i))); TLanes.Store(row + i, TLanes.Mul(s, x)); }
-        return i;
-    }
-
-    /// <summary>dot = x·after, then row += q·x, in one pass.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static Real DotAndAdd<TLanes, V>(Real* x, Real* after, Real* row, Real q, int n) where TLanes : struct, ILanes<V> where V : struct
-    {
-        int w = TLanes.Count, i = 0; V s = TLanes.Set(q), sum = TLanes.Set(0); Real rest = 0;
-        for (; i <= n - w; i += w) { V v = TLanes.Load(x + i); sum = TLanes.Fma(v, TLanes.Load(after + i), sum); TLanes.Store(row + i, TLanes.Fma(s, v, TLanes.Load(row + i))); }
-        for (; i < n; i++) { rest += x[i] * after[i]; row[i] += q * x[i]; }
-        return TLanes.Sum(sum) + rest;
-    }
-
-    /// <summary>row·x and row·y.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static (Real, Real) TwoDots<TLanes, V>(Real* row, Real* x, Real* y, int n) where TLanes : struct, ILanes<V> where V : struct
-    {
-        int w = TLanes.Count, i = 0; V a = TLanes.Set(0), b = a; Real restA = 0, restB = 0;
-        for (; i <= n - w; i += w) { V r = TLanes.Load(row + i); a = TLanes.Fma(r, TLanes.Load(x + i), a); b = TLanes.Fma(r, TLanes.Load(y + i), b); }
-        for (; i < n; i++) { restA += row[i] * x[i]; restB += row[i] * y[i]; }
-        return (TLanes.Sum(a) + restA, TLanes.Sum(b) + restB);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static Real Dot<TLanes, V>(Real* x, Real* y, int n) where TLanes : struct, ILanes<V> where V : struct
-    {
-        int w = TLanes.Count, i = 0; V a = TLanes.Set(0), b = a; Real rest = 0;
-        for (; i <= n - 2 * w; i += 2 * w) { a = TLanes.Fma(TLanes.Load(x + i), TLanes.Load(y + i), a); b = TLanes.Fma(TLanes.Load(x + i + w), TLanes.Load(y + i + w), b); }
-        for (; i <= n - w; i += w) a = TLanes.Fma(TLanes.Load(x + i), TLanes.Load(y + i), a);
-        for (; i < n; i++) rest += x[i] * y[i];
-        return TLanes.Sum(TLanes.Add(a, b)) + rest;
     }
 }

@@ -1,4 +1,4 @@
-using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
 namespace Fovea.Kernels;
 
 /// <summary>Element-wise arithmetic in which the second operand repeats.</summary>
@@ -7,14 +7,15 @@ internal static unsafe class Repeat
     /// <summary>A short operand is written out to about this many numbers, so that inner loops are long.</summary>
     const int Long = 1024;
 
-    public interface IPair { static abstract void Of(ReadOnlySpan<Real> a, ReadOnlySpan<Real> b, Span<Real> y); }
-    public readonly struct Plus : IPair { public static void Of(ReadOnlySpan<Real> a, ReadOnlySpan<Real> b, Span<Real> y) => TensorPrimitives.Add(a, b, y); }
-    public readonly struct Minus : IPair { public static void Of(ReadOnlySpan<Real> a, ReadOnlySpan<Real> b, Span<Real> y) => TensorPrimitives.Subtract(a, b, y); }
-    public readonly struct Times : IPair { public static void Of(ReadOnlySpan<Real> a, ReadOnlySpan<Real> b, Span<Real> y) => TensorPrimitives.Multiply(a, b, y); }
-    public readonly struct Over : IPair { public static void Of(ReadOnlySpan<Real> a, ReadOnlySpan<Real> b, Span<Real> y) => TensorPrimitives.Divide(a, b, y); }
-    public readonly struct TimesPlus : IPair { public static void Of(ReadOnlySpan<Real> a, ReadOnlySpan<Real> b, Span<Real> y) => TensorPrimitives.MultiplyAdd(a, b, y, y); }
+    /// <summary>What becomes of y, from a, b and y itself.</summary>
+    public interface IPair { static abstract V Of<TLanes, V>(V a, V b, V y) where TLanes : struct, ILanes<V> where V : struct; }
+    public readonly struct Plus : IPair { [MethodImpl(MethodImplOptions.AggressiveInlining)] public static V Of<TLanes, V>(V a, V b, V y) where TLanes : struct, ILanes<V> where V : struct => TLanes.Add(a, b); }
+    public readonly struct Minus : IPair { [MethodImpl(MethodImplOptions.AggressiveInlining)] public static V Of<TLanes, V>(V a, V b, V y) where TLanes : struct, ILanes<V> where V : struct => TLanes.Sub(a, b); }
+    public readonly struct Times : IPair { [MethodImpl(MethodImplOptions.AggressiveInlining)] public static V Of<TLanes, V>(V a, V b, V y) where TLanes : struct, ILanes<V> where V : struct => TLanes.Mul(a, b); }
+    public readonly struct Over : IPair { [MethodImpl(MethodImplOptions.AggressiveInlining)] public static V Of<TLanes, V>(V a, V b, V y) where TLanes : struct, ILanes<V> where V : struct => TLanes.Div(a, b); }
+    public readonly struct TimesPlus : IPair { [MethodImpl(MethodImplOptions.AggressiveInlining)] public static V Of<TLanes, V>(V a, V b, V y) where TLanes : struct, ILanes<V> where V : struct => TLanes.Fma(a, b, y); }
 
-    public static void Apply<TPair>(ReadOnlySpan<Real> a, ReadOnlySpan<Real> b, Span<Real> y) where TPair : struct, IPair
+    public static void Apply<TPair>(ReadOnlySpan<Real> a, ReadOnlySpan<Real> b, Span<Real> y, Width width = Width.Widest) where TPair : struct, IPair
     {
         Guard.Fits(a, y);
         if (a.IsEmpty) return;
@@ -29,20 +30,26 @@ internal static unsafe class Repeat
                 operand = scratch.Take(period);
                 for (int i = 0; i < period; i += b.Length) b.CopyTo(new Span<Real>(operand + i, b.Length));
             }
-            Threads.For(a.Length, Map.Grain, new Rows<TPair>(pa, operand, py, period));
+            WideRows.For(a.Length, Map.Grain, new Rows<TPair>(pa, operand, py, period), width);
         }
     }
 
-    readonly struct Rows<TPair>(Real* a, Real* b, Real* y, int period) : IRows where TPair : struct, IPair
+    readonly struct Rows<TPair>(Real* a, Real* b, Real* y, int period) : IWideRows where TPair : struct, IPair
     {
-        public void Run(int from, int to)
+        public void Run<TLanes, V>(int from, int to) where TLanes : struct, ILanes<V> where V : struct
         {
             for (int i = from; i < to;)
             {
-                int at = i % period, n = Math.Min(to - i, period - at);
-                TPair.Of(new(a + i, n), new(b + at, n), new(y + i, n));
+                int at = i % period, n = Math.Min(to - i, period - at), done = Part<TLanes, V>(a + i, b + at, y + i, 0, n);
+                if (done < n) Part<Lanes1, Real>(a + i, b + at, y + i, done, n);
                 i += n;
             }
+        }
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        static int Part<TLanes, V>(Real* a, Real* b, Real* y, int i, int n) where TLanes : struct, ILanes<V> where V : struct
+        {
+            for (int w = TLanes.Count; i <= n - w; i += w) TLanes.Store(y + i, TPair.Of<TLanes, V>(TLanes.Load(a + i), TLanes.Load(b + i), TLanes.Load(y + i)));
+            return i;
         }
     }
 }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 namespace Fovea.Kernels;
 
 /// <summary>q and k [R,N,D], v [R,N,E], gate [R,N,A], state [R,D,E], o [R,N,E], where R = batch × heads.</summary>
@@ -37,6 +38,7 @@ public static unsafe class Scan
 
     readonly struct ForwardRows<T>(ScanSize z, Real* q, Real* k, Real* v, Real* gate, T step, Real* state, Real* o, Real* checkpoints) : IWideRows where T : struct, IRecurrence
     {
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void Run<TLanes, V>(int from, int to) where TLanes : struct, ILanes<V> where V : struct
         {
             for (int r = from; r < to; r++)
@@ -67,6 +69,7 @@ public static unsafe class Scan
 
     readonly struct BackwardRows<T>(ScanSize z, Real* q, Real* k, Real* v, Real* gate, T step, Real* checkpoints, Real* dO, Real* dState, Real* dq, Real* dk, Real* dv, Real* dgate) : IWideRows where T : struct, IRecurrence
     {
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void Run<TLanes, V>(int from, int to) where TLanes : struct, ILanes<V> where V : struct
         {
             using var scratch = Scratch.Open();
@@ -88,9 +91,7 @@ public static unsafe class Scan
                     for (int t = n - 1; t >= 0; t--)
                     {
                         long i = (long)r * z.Length + t0 + t;
-                        Real* after = history + (long)(t + 1) * z.State;
-                        for (int d = 0; d < z.Dim; d++)
-                            dq[i * z.Dim + d] += StateLoops.DotAndAdd<TLanes, V>(dO + i * z.ValueDim, after + (long)d * z.ValueDim, dState + (long)r * z.State + (long)d * z.ValueDim, q[i * z.Dim + d], z.ValueDim);
+                        StateLoops.ReadBack<TLanes, V>(dO + i * z.ValueDim, history + (long)(t + 1) * z.State, dState + (long)r * z.State, q + i * z.Dim, dq + i * z.Dim, z.Dim, z.ValueDim);
                         step.Back(ds, new(history + (long)t * z.State, z.State), new(k + i * z.Dim, z.Dim), new(v + i * z.ValueDim, z.ValueDim), new(gate + i * z.GateDim, z.GateDim),
                             new(dk + i * z.Dim, z.Dim), new(dv + i * z.ValueDim, z.ValueDim), new(dgate + i * z.GateDim, z.GateDim));
                     }

@@ -98,7 +98,7 @@ public sealed partial class Tensor
         int[] kept = indices.ToArray();
         var y = Empty([indices.Length, c]);
         Select.Gather(Span, v, c, kept, y.Span);
-        return Record(y, [table], y => Select.ScatterAdd(y.Grad, c, kept, table.Grad));
+        return Record(y, [table], y => Select.ScatterAdd(y.Grad, kept, table.Grad, v, c));
     }
 
     /// <summary>Running sum along the last axis, this element included.</summary>
@@ -107,6 +107,6 @@ public sealed partial class Tensor
         var x = this; int cols = Shape[-1], rows = RowCount;
         var y = Empty(Shape);
         Select.CumSum(Span, y.Span, rows, cols);
-        return Record(y, [x], y => { var g = Empty(x.Shape); Select.CumSumReverse(y.Grad, g.Span, rows, cols); Map.AddTo(g.Span, x.Grad); });
+        return Record(y, [x], y => { var g = Empty(x.Shape); Select.CumSum(y.Grad, g.Span, rows, cols, reverse: true); Map.AddTo(g.Span, x.Grad); });
     }
 }
