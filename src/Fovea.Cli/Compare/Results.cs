@@ -15,7 +15,7 @@ sealed record Plan(int Seed, string Text, int TextBytes, string TextHash, string
     public int Batch { get; init; } = 8;
     public double Rate { get; init; } = 3e-3;
     public int HeldOutTokens { get; init; } = 32_768;
-    public int RecallSteps { get; init; } = 400;
+    public int RecallSteps { get; init; } = 700;
 
     /// <summary>Updates that the token budget pays for; at least one.</summary>
     [JsonIgnore] public int Steps => (int)Math.Clamp((Tokens + Batch * Context - 1) / (Batch * Context), 1, int.MaxValue);

@@ -86,13 +86,16 @@ static class Training
         return nats / bytes / Math.Log(2);
     }
 
+    /// <summary>Small enough that softmax attention solves it within the budget, hard enough that a memory without addresses does not.</summary>
+    public static Recall RecallTask { get; } = new(length: 24, pairs: 4, vocabulary: 16);
+
     /// <summary>Share of right answers on fresh rows after a fixed number of updates of a two-layer model.</summary>
     public static double Recall(Plan plan, Mechanism mechanism, string checkpoint, Action<double> progress, CancellationToken cancel)
     {
-        var task = new Recall(length: 64, pairs: 8, vocabulary: 64); var rng = plan.Rng()["recall"]; int steps = plan.RecallSteps, rows = 32;
+        var task = RecallTask; var rng = plan.Rng()["recall"]; int steps = plan.RecallSteps, rows = 32;
         var weights = Weights.Random(rng["weights"]);
-        var model = new DecoderModel(new(task.Vocabulary, 64, 2, 2) { Length = task.Length }, weights, (_, c, w) => mechanism.New(c, w));
-        var trainer = new Trainer(weights, new AdamW(decay: 0.01), new() { Steps = steps, Schedule = new WarmupCosine(4e-3, steps / 10 + 1, steps), Rng = rng["passes"], Checkpoint = checkpoint, CheckpointEvery = Math.Max(1, steps / 4) });
+        var model = new DecoderModel(new(task.Vocabulary, 64, 2, 4) { Length = task.Length, Tied = false, TokenPositions = (w, n, dim) => new LearnedPositions(w, n, dim) }, weights, (_, c, w) => mechanism.New(c, w));
+        var trainer = new Trainer(weights, new AdamW(beta2: 0.98, decay: 0.01), new() { Steps = steps, Schedule = new WarmupCosine(3e-3, steps / 10 + 1, steps), Rng = rng["passes"], Checkpoint = checkpoint, CheckpointEvery = Math.Max(1, steps / 4) });
         trainer.Resume();
         trainer.Run((i, pass) => Loss(model, task.Batch(rng["train"], i, rows), pass), step => progress(step / (double)steps), cancel);
 
