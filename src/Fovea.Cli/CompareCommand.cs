@@ -1,3 +1,106 @@
 using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+using Fovea.Mechanisms;
 namespace Fovea.Cli;
-static class CompareCommand { public static Command Make(Terminal terminal) => new("compare", ""); }
+
+/// <summary>fovea compare: the same small model with each mechanism, on the same text and budget.</summary>
+static class CompareCommand
+{
+    const string DefaultMechanisms = "softmax,sigmoid,sliding-window,linear,gated-linear,delta-rule,based";
+    const int LongestLength = 1 << 17;
+
+    public static Command Make(Terminal terminal)
+    {
+        var text = new Option<string?>("--text") { Description = "Any file, text or not; without it Fovea's own documentation and sources." };
+        var mechanisms = new Option<string>("--mechanisms") { Description = "Names with commas between, or 'all'.", DefaultValueFactory = _ => DefaultMechanisms };
+        var seconds = new Option<string?>("--seconds") { Description = "Give every mechanism the tokens that softmax attention trains on in about this time." };
+        var tokens = new Option<string?>("--tokens") { Description = "Training tokens for every mechanism, instead of --seconds." };
+        var lengths = new Option<string>("--lengths") { Description = "Prompt lengths at which time and memory are measured.", DefaultValueFactory = _ => "256,512,1024,2048" };
+        var output = new Option<string>("--out") { Description = "Folder for report.html, results.json and checkpoints.", DefaultValueFactory = _ => "fovea-report" };
+        var resume = new Option<bool>("--resume") { Description = "Go on where an earlier run into the same folder stopped, with its settings." };
+        var seed = Output.SeedOption();
+        var json = Output.JsonOption();
+        var command = new Command("compare", "Trains a small language model with each mechanism on the same text and budget; measures quality, recall, speed and memory.") { text, mechanisms, seconds, tokens, lengths, output, resume, seed, json };
+        command.SetAction(p =>
+        {
+            string folder = p.GetValue(output)!; var source = Texts.Open(p.GetValue(text));
+            if (p.GetValue(seconds) is not null && p.GetValue(tokens) is not null) throw new UsageException("--seconds and --tokens: expected one of them");
+            Comparison comparison;
+            if (p.GetValue(resume)) comparison = Resumed(folder, source);
+            else
+            {
+                var names = Names(p.GetValue(mechanisms)!);
+                long? budget = p.GetValue(tokens) is { } t ? Whole("--tokens", t, 1, long.MaxValue / 2) : null;
+                var plan = new Plan(p.GetValue(seed), source.Name, source.Bytes.Length, source.Hash, names, Lengths(p.GetValue(lengths)!), budget ?? 0).For(source);
+                plan.Corpus(source);
+                double time = p.GetValue(seconds) is { } s ? Seconds(s) : Plan.DefaultSeconds(names.Length);
+                Prepare(folder);
+                if (budget is null) plan = plan with { Tokens = Training.TokensFor(plan, source, time, terminal.Cancel) };
+                comparison = new(plan, source, folder, []);
+                comparison.Start();
+            }
+            return Run(terminal, comparison, p.GetValue(json));
+        });
+        return command;
+    }
+
+    static int Run(Terminal terminal, Comparison comparison, bool json)
+    {
+        ComparisonResults results;
+        using (var line = new ProgressLine(terminal)) results = comparison.Run(line.Show, terminal.Cancel);
+        if (json) terminal.Out.WriteLine(CompareJson.Text(results));
+        else
+        {
+            Output.Table(terminal, Report.Columns(results), results.Results.Select(r => Report.Row(results, r)), [.. Enumerable.Range(1, Report.Columns(results).Length - 1)]);
+            terminal.Out.WriteLine($"{results.Plan.Tokens.ToString("N0", CultureInfo.InvariantCulture)} training tokens each; report: {Path.GetFullPath(comparison.ReportPath)}");
+        }
+        return results.Results.All(r => r.Error is null) ? Cli.Done : Cli.Failed;
+    }
+
+    static Comparison Resumed(string folder, SourceText source)
+    {
+        string path = Path.Combine(folder, Comparison.ResultsFile);
+        if (!File.Exists(path)) throw new UsageException($"--resume: {path} does not exist; nothing to go on with");
+        ComparisonResults old;
+        try { old = JsonSerializer.Deserialize(File.ReadAllBytes(path), CompareJson.Default.ComparisonResults) ?? throw new JsonException("it is empty"); }
+        catch (JsonException e) { throw new InvalidDataException($"{path}: not the results of a comparison: {e.Message}"); }
+        if (old.Plan.TextHash != source.Hash) throw new UsageException($"--resume: {path} was made with another text ('{old.Plan.Text}', {old.Plan.TextBytes} bytes) than '{source.Name}', {source.Bytes.Length} bytes");
+        foreach (string name in old.Plan.Mechanisms) Mechanism.Find(name);
+        return new(old.Plan, source, folder, old.Results);
+    }
+
+    static void Prepare(string folder)
+    {
+        try
+        {
+            Directory.CreateDirectory(Path.Combine(folder, Comparison.CheckpointFolder));
+            string probe = Path.Combine(folder, ".fovea-probe");
+            AtomicFile.WriteText(probe, ""); File.Delete(probe);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException) { throw new UsageException($"--out {folder}: cannot be written: {e.Message}"); }
+    }
+
+    static string[] Names(string list)
+    {
+        string[] names = list == "all" ? [.. Mechanism.All.Where(m => m.Traits.HasFlag(Traits.Causal)).Select(m => m.Name)] : list.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+        if (names.Length == 0) throw new UsageException("--mechanisms: expected at least one name");
+        foreach (string name in names)
+            if (!Mechanism.Find(name).Traits.HasFlag(Traits.Causal)) throw new UsageException($"--mechanisms {name}: is not causal, so no language model can be trained with it");
+        if (names.GroupBy(n => n).FirstOrDefault(g => g.Count() > 1) is { } twice) throw new UsageException($"--mechanisms: '{twice.Key}' is named twice");
+        return names;
+    }
+
+    static int[] Lengths(string list)
+    {
+        int[] lengths = [.. list.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(s => (int)Whole("--lengths", s, 1, LongestLength)).Distinct().Order()];
+        return lengths.Length > 0 ? lengths : throw new UsageException("--lengths: expected at least one length, like 512,2048");
+    }
+
+    static long Whole(string option, string text, long least, long most) =>
+        long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out long x) && x >= least && x <= most ? x
+        : throw new UsageException($"{option} {text}: expected a whole number from {least} to {most}");
+
+    static double Seconds(string text) => double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double s) && s > 0 && s <= 1e6 ? s
+        : throw new UsageException($"--seconds {text}: expected a number above 0 and up to 1000000");
+}

@@ -1,0 +1,118 @@
+using System.Diagnostics;
+using Fovea.Mechanisms;
+using Fovea.Models;
+namespace Fovea.Cli;
+
+/// <summary>Trains the two models that each mechanism gets: a byte language model on the text, and a small one on associative recall.</summary>
+static class Training
+{
+    public static DecoderModel LanguageModel(Plan plan, Mechanism mechanism, out Weights weights)
+    {
+        weights = Weights.Random(plan.Rng()["weights"]);
+        var config = new ModelConfig(256, plan.Dim, plan.Layers, plan.Heads) { Length = Math.Max(plan.Context, plan.Lengths.Max()) };
+        return new(config, weights, (_, c, w) => mechanism.New(c, w));
+    }
+
+    /// <summary>Tokens that the baseline trains on in about so many seconds, from a trial of at most a tenth of that.</summary>
+    public static long TokensFor(Plan plan, SourceText text, double seconds, CancellationToken cancel)
+    {
+        var corpus = plan.Corpus(text); var rng = plan.Rng()["trial"]; double best = double.PositiveInfinity;
+        var model = LanguageModel(plan, Mechanism.Find("softmax"), out var weights);
+        var trainer = new Trainer(weights, new AdamW(), new() { Steps = 1000 });
+        using var enough = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        double limit = Math.Clamp(seconds / 10, 0.3, 3); long start = Stopwatch.GetTimestamp(), last = start;
+        // Early updates are slow while the code is being compiled: the fastest one counts.
+        try
+        {
+            trainer.Run((i, pass) => Loss(model, corpus.Batch(rng, i, plan.Batch), pass), step =>
+            {
+                if (step > 2) best = Math.Min(best, Stopwatch.GetElapsedTime(last).TotalSeconds);
+                last = Stopwatch.GetTimestamp();
+                if (step > 5 && Stopwatch.GetElapsedTime(start).TotalSeconds > limit) enough.Cancel();
+            }, enough.Token);
+        }
+        catch (OperationCanceledException) { cancel.ThrowIfCancellationRequested(); }
+        return Math.Max(1, (long)(seconds / best)) * plan.Batch * corpus.Length;
+    }
+
+    /// <summary>
+    /// Trains the language model, or goes on from its checkpoint, and looks at the held-out text at eight points on the way.
+    /// save is called at each of them with the curve so far and the tokens per second.
+    /// </summary>
+    public static DecoderModel Language(Plan plan, SourceText text, Mechanism mechanism, string checkpoint, List<CurvePoint> curve, Action<double> progress, Action<long, double?> save, CancellationToken cancel)
+    {
+        var corpus = plan.Corpus(text); var rng = plan.Rng()["text"];
+        var model = LanguageModel(plan, mechanism, out var weights);
+        int steps = plan.Steps, every = (steps + 7) / 8; long rowTokens = (long)plan.Batch * corpus.Length;
+        var trainer = new Trainer(weights, new AdamW(), new()
+        {
+            Steps = steps, Schedule = new WarmupCosine(plan.Rate, Math.Max(1, steps / 20), steps), Rng = plan.Rng()["passes"], Checkpoint = checkpoint, CheckpointEvery = every,
+        });
+        trainer.Resume();
+        curve.RemoveAll(p => p.Tokens > trainer.Step * rowTokens);
+        void Look(int step) { if (curve.All(p => p.Tokens != step * rowTokens)) curve.Add(new(step * rowTokens, BitsPerByte(model, corpus, plan, cancel))); }
+        bool Point(int step) => step > 0 && (step % every == 0 || step == steps);
+        var times = new List<double>(); long last = Stopwatch.GetTimestamp();
+        double? Rate() => times.Count == 0 ? null : rowTokens / times.Order().ElementAt(times.Count / 2);
+        try
+        {
+            // The earlier run may have ended between a checkpoint and the look that belongs to it.
+            if (Point(trainer.Step)) Look(trainer.Step);
+            last = Stopwatch.GetTimestamp();
+            trainer.Run((i, pass) => Loss(model, corpus.Batch(rng, i, plan.Batch), pass), step =>
+            {
+                times.Add(Stopwatch.GetElapsedTime(last).TotalSeconds);
+                if (Point(step)) { Look(step); save(weights.Count, Rate()); }
+                progress(step / (double)steps);
+                last = Stopwatch.GetTimestamp();
+            }, cancel);
+        }
+        finally { save(weights.Count, Rate()); }
+        return model;
+    }
+
+    static Tensor Loss(DecoderModel model, Batch batch, Pass pass) => model.Loss(batch.Inputs, batch.Targets, batch.Size, pass);
+
+    static double BitsPerByte(DecoderModel model, Corpus corpus, Plan plan, CancellationToken cancel)
+    {
+        double nats = 0; long bytes = 0;
+        foreach (var batch in corpus.HeldOutBatches(plan.Batch, corpus.Length, plan.HeldOutTokens))
+        {
+            cancel.ThrowIfCancellationRequested();
+            using var scope = Scope.NoGrad();
+            int asked = batch.Asked;
+            nats += asked * (double)Loss(model, batch, Pass.Eval).Item; bytes += asked;
+        }
+        return nats / bytes / Math.Log(2);
+    }
+
+    /// <summary>Small enough that softmax attention solves it within the budget, hard enough that a memory without addresses does not.</summary>
+    public static Recall RecallTask { get; } = new(length: 24, pairs: 4, vocabulary: 16);
+
+    /// <summary>Share of right answers on fresh rows after a fixed number of updates of a two-layer model.</summary>
+    public static double Recall(Plan plan, Mechanism mechanism, string checkpoint, Action<double> progress, CancellationToken cancel)
+    {
+        var task = RecallTask; var rng = plan.Rng()["recall"]; int steps = plan.RecallSteps, rows = 32;
+        var weights = Weights.Random(rng["weights"]);
+        var model = new DecoderModel(new(task.Vocabulary, 64, 2, 4) { Length = task.Length, Tied = false, TokenPositions = (w, n, dim) => new LearnedPositions(w, n, dim) }, weights, (_, c, w) => mechanism.New(c, w));
+        var trainer = new Trainer(weights, new AdamW(beta2: 0.98, decay: 0.01), new() { Steps = steps, Schedule = new WarmupCosine(3e-3, steps / 10 + 1, steps), Rng = rng["passes"], Checkpoint = checkpoint, CheckpointEvery = Math.Max(1, steps / 4) });
+        trainer.Resume();
+        trainer.Run((i, pass) => Loss(model, task.Batch(rng["train"], i, rows), pass), step => progress(step / (double)steps), cancel);
+
+        long right = 0, asked = 0;
+        for (int i = 0; i < 8; i++)
+        {
+            cancel.ThrowIfCancellationRequested();
+            using var scope = Scope.NoGrad();
+            var batch = task.Batch(rng["test"], i, rows);
+            var logits = model.Forward(batch.Inputs, rows, Pass.Eval).Span;
+            for (int t = 0; t < batch.Targets.Length; t++)
+            {
+                if (batch.Targets[t] < 0) continue;
+                asked++;
+                if (System.Numerics.Tensors.TensorPrimitives.IndexOfMax(logits.Slice(t * task.Vocabulary, task.Vocabulary)) == batch.Targets[t]) right++;
+            }
+        }
+        return right / (double)asked;
+    }
+}
