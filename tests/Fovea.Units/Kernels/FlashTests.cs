@@ -108,6 +108,25 @@ public sealed class FlashTests
     }
 
     [Fact]
+    public void Spare_rows_of_a_cache_are_not_read()
+    {
+        const int Heads = 2, Keys = 90, Rows = 128, D = 20;
+        foreach (int n in new[] { 2, 50 })
+        {
+            var s = new AttentionSize(1, Heads, Heads, n, Keys, D, D); var dense = Case(s, new Plain(), new Everything()); var (o, lse) = dense.Run(); var (dq, dk, dv) = dense.RunGradients();
+            var roomy = Case(s with { KeyRows = Rows }, new Plain(), new Everything()); roomy.K = Spread(dense.K); roomy.V = Spread(dense.V);
+            var (ro, rl) = roomy.Run(); var (rq, rk, rv) = roomy.RunGradients();
+            Assert.Equal(o, ro); Assert.Equal(lse, rl); Assert.Equal(dq, rq); Assert.Equal(Spread(dk, 0), rk); Assert.Equal(Spread(dv, 0), rv);
+        }
+        static Real[] Spread(Real[] x, Real spare = Real.NaN)
+        {
+            var y = new Real[Heads * Rows * D]; Array.Fill(y, spare);
+            for (int h = 0; h < Heads; h++) x.AsSpan(h * Keys * D, Keys * D).CopyTo(y.AsSpan(h * Rows * D));
+            return y;
+        }
+    }
+
+    [Fact]
     public void Large_logits_stay_exact()
     {
         foreach (int n in new[] { 1, 40 })
