@@ -52,10 +52,10 @@ internal static unsafe class Columns
             {
                 V s = TLanes.Set(0), t = s, u = s, v = s; Real* p = a + r0 * stride + j;
                 if (c is null) for (int r = r0; r < end; r++, p += stride)
-                    {
-                        s = TLanes.Add(s, TLanes.Load(p)); t = TLanes.Add(t, TLanes.Load(p + w));
-                        u = TLanes.Add(u, TLanes.Load(p + 2 * w)); v = TLanes.Add(v, TLanes.Load(p + 3 * w));
-                    }
+                {
+                    s = TLanes.Add(s, TLanes.Load(p)); t = TLanes.Add(t, TLanes.Load(p + w));
+                    u = TLanes.Add(u, TLanes.Load(p + 2 * w)); v = TLanes.Add(v, TLanes.Load(p + 3 * w));
+                }
                 else
                 {
                     Real* q = c + r0 * stride + j;

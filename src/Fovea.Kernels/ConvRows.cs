@@ -14,23 +14,23 @@ internal readonly unsafe struct Columnise(in ConvSize size)
     {
         int ow = z.OutWidth;
         for (int c = c0; c < c1; c++) for (int i = 0; i < z.KernelHeight; i++) for (int j = 0; j < z.KernelWidth; j++, col += ld)
-                for (int p = p0; p < p0 + n;)
+            for (int p = p0; p < p0 + n;)
+            {
+                int row = p / ow, first = p - row * ow, count = Math.Min(ow - first, p0 + n - p), h = row * z.StrideHeight - z.PadHeight + i * z.DilationHeight, left = j * z.DilationWidth - z.PadWidth;
+                Real* to = col + (p - p0); p += count;
+                // Output columns [from, until) of this run see the inside of the image.
+                int from = Math.Clamp(((left < 0 ? -left + z.StrideWidth - 1 : 0) / z.StrideWidth) - first, 0, count), until = left >= z.Width ? 0 : Math.Clamp((z.Width - 1 - left) / z.StrideWidth + 1 - first, 0, count);
+                if (h < 0 || h >= z.Height || until <= from) { if (!back) new Span<Real>(to, count).Clear(); continue; }
+                Real* line = image + ((long)c * z.Height + h) * z.Width + left + (long)first * z.StrideWidth;
+                if (back && z.StrideWidth == 1) Panel.AddScaled<TLanes, V>(to + from, line + from, 1, until - from);
+                else if (back) for (int t = from; t < until; t++) line[t * z.StrideWidth] += to[t];
+                else
                 {
-                    int row = p / ow, first = p - row * ow, count = Math.Min(ow - first, p0 + n - p), h = row * z.StrideHeight - z.PadHeight + i * z.DilationHeight, left = j * z.DilationWidth - z.PadWidth;
-                    Real* to = col + (p - p0); p += count;
-                    // Output columns [from, until) of this run see the inside of the image.
-                    int from = Math.Clamp(((left < 0 ? -left + z.StrideWidth - 1 : 0) / z.StrideWidth) - first, 0, count), until = left >= z.Width ? 0 : Math.Clamp((z.Width - 1 - left) / z.StrideWidth + 1 - first, 0, count);
-                    if (h < 0 || h >= z.Height || until <= from) { if (!back) new Span<Real>(to, count).Clear(); continue; }
-                    Real* line = image + ((long)c * z.Height + h) * z.Width + left + (long)first * z.StrideWidth;
-                    if (back && z.StrideWidth == 1) Panel.AddScaled<TLanes, V>(to + from, line + from, 1, until - from);
-                    else if (back) for (int t = from; t < until; t++) line[t * z.StrideWidth] += to[t];
-                    else
-                    {
-                        new Span<Real>(to, from).Clear(); new Span<Real>(to + until, count - until).Clear();
-                        if (z.StrideWidth == 1) new ReadOnlySpan<Real>(line + from, until - from).CopyTo(new Span<Real>(to + from, until - from));
-                        else for (int t = from; t < until; t++) to[t] = line[t * z.StrideWidth];
-                    }
+                    new Span<Real>(to, from).Clear(); new Span<Real>(to + until, count - until).Clear();
+                    if (z.StrideWidth == 1) new ReadOnlySpan<Real>(line + from, until - from).CopyTo(new Span<Real>(to + from, until - from));
+                    else for (int t = from; t < until; t++) to[t] = line[t * z.StrideWidth];
                 }
+            }
     }
 }
 
@@ -58,10 +58,10 @@ internal readonly unsafe struct ConvRows(ConvSize z, Real* x, Real* weight, Real
                 Panel.Product<TLanes, V>(w, taps, 1, col, Ld, output, positions, outputs, taps, n, true);
             }
             else for (int t = 0; t < taps; t++)
-                {
-                    int c = t / (z.KernelHeight * z.KernelWidth), i = t / z.KernelWidth % z.KernelHeight, j = t % z.KernelWidth;
-                    Tap<TLanes, V>(input + (long)c * z.Height * z.Width, i, j, w[t], output, p0, n);
-                }
+            {
+                int c = t / (z.KernelHeight * z.KernelWidth), i = t / z.KernelWidth % z.KernelHeight, j = t % z.KernelWidth;
+                Tap<TLanes, V>(input + (long)c * z.Height * z.Width, i, j, w[t], output, p0, n);
+            }
         }
     }
 
@@ -120,12 +120,12 @@ internal readonly unsafe struct ConvWeightRows(ConvSize z, Real* x, Real* dy, Re
         {
             int g = task / blocks, c0 = task % blocks * block, c1 = Math.Min(inputs, c0 + block), width = (c1 - c0) * window;
             for (int image = 0; image < z.Batch; image++) for (int p0 = 0; p0 < positions; p0 += Tile)
-                {
-                    int n = Math.Min(Tile, positions - p0);
-                    columns.Run<TLanes, V>(x + (long)(image * z.Groups + g) * inputs * z.Height * z.Width, c0, c1, p0, n, col, n, false);
-                    Panel.Transpose(col, width, n, rows, width);
-                    Panel.Product<TLanes, V>(dy + (long)(image * z.Groups + g) * outputs * positions + p0, positions, 1, rows, width, dweight + (long)g * outputs * taps + c0 * window, taps, outputs, n, width, true);
-                }
+            {
+                int n = Math.Min(Tile, positions - p0);
+                columns.Run<TLanes, V>(x + (long)(image * z.Groups + g) * inputs * z.Height * z.Width, c0, c1, p0, n, col, n, false);
+                Panel.Transpose(col, width, n, rows, width);
+                Panel.Product<TLanes, V>(dy + (long)(image * z.Groups + g) * outputs * positions + p0, positions, 1, rows, width, dweight + (long)g * outputs * taps + c0 * window, taps, outputs, n, width, true);
+            }
         }
     }
 }

@@ -74,8 +74,8 @@ public static unsafe class Fft
             if (i < j) { (re[i], re[j]) = (re[j], re[i]); (im[i], im[j]) = (im[j], im[i]); }
         }
         for (int half = 1; half < n; half *= 2) for (int start = 0; start < n; start += 2 * half)
-                if (half < TLanes.Count) Cross<Lanes1, Real>(re + start, im + start, cos + half, sin + half, half);
-                else Cross<TLanes, V>(re + start, im + start, cos + half, sin + half, half);
+            if (half < TLanes.Count) Cross<Lanes1, Real>(re + start, im + start, cos + half, sin + half, half);
+            else Cross<TLanes, V>(re + start, im + start, cos + half, sin + half, half);
     }
 
     /// <summary>(a, c) becomes (a + c t, a − c t) for the two halves of 2·half numbers and the turns t.</summary>

@@ -22,11 +22,11 @@ public static unsafe class Hadamard
             {
                 Real* row = x + r * n;
                 for (int half = 1; half < n; half *= 2) for (int start = 0; start < n; start += 2 * half)
-                    {
-                        Real* a = row + start, b = a + half;
-                        if (half < w) { for (int i = 0; i < half; i++) { Real u = a[i], v = b[i]; a[i] = u + v; b[i] = u - v; } continue; }
-                        for (int i = 0; i < half; i += w) { V u = TLanes.Load(a + i), v = TLanes.Load(b + i); TLanes.Store(a + i, TLanes.Add(u, v)); TLanes.Store(b + i, TLanes.Sub(u, v)); }
-                    }
+                {
+                    Real* a = row + start, b = a + half;
+                    if (half < w) { for (int i = 0; i < half; i++) { Real u = a[i], v = b[i]; a[i] = u + v; b[i] = u - v; } continue; }
+                    for (int i = 0; i < half; i += w) { V u = TLanes.Load(a + i), v = TLanes.Load(b + i); TLanes.Store(a + i, TLanes.Add(u, v)); TLanes.Store(b + i, TLanes.Sub(u, v)); }
+                }
                 Panel.Scale<TLanes, V>(row, row, scale, n);
             }
         }

@@ -84,17 +84,17 @@ public static unsafe class Pool
         {
             var windows = new Windows(z);
             for (int p = from; p < to; p++) for (int i = 0; i < z.OutHeight; i++) for (int j = 0; j < z.OutWidth; j++)
-                    {
-                        var (h0, h1) = windows.Rows(i, z.Height, z.OutHeight); var (w0, w1) = windows.Columns(j, z.Width, z.OutWidth);
-                        Real* plane = x + (long)p * z.Height * z.Width; int best = h0 * z.Width + w0;
-                        for (int h = h0; h < h1; h++) for (int w = w0; w < w1; w++)
-                            {
-                                Real v = plane[h * z.Width + w];
-                                if (v > plane[best] || Real.IsNaN(v) && !Real.IsNaN(plane[best])) best = h * z.Width + w;
-                            }
-                        long at = ((long)p * z.OutHeight + i) * z.OutWidth + j;
-                        y[at] = plane[best]; argmax[at] = best;
-                    }
+            {
+                var (h0, h1) = windows.Rows(i, z.Height, z.OutHeight); var (w0, w1) = windows.Columns(j, z.Width, z.OutWidth);
+                Real* plane = x + (long)p * z.Height * z.Width; int best = h0 * z.Width + w0;
+                for (int h = h0; h < h1; h++) for (int w = w0; w < w1; w++)
+                {
+                    Real v = plane[h * z.Width + w];
+                    if (v > plane[best] || Real.IsNaN(v) && !Real.IsNaN(plane[best])) best = h * z.Width + w;
+                }
+                long at = ((long)p * z.OutHeight + i) * z.OutWidth + j;
+                y[at] = plane[best]; argmax[at] = best;
+            }
         }
     }
 
@@ -104,13 +104,13 @@ public static unsafe class Pool
         public void Run(int from, int to)
         {
             for (int p = from; p < to; p++) for (int i = 0; i < outHeight; i++) for (int j = 0; j < outWidth; j++)
-                    {
-                        var (h0, h1) = windows.Rows(i, height, outHeight); var (w0, w1) = windows.Columns(j, width, outWidth);
-                        Real* plane = x + (long)p * height * width, at = y + ((long)p * outHeight + i) * outWidth + j; Real share = (Real)1 / ((h1 - h0) * (w1 - w0)), sum = 0;
-                        for (int h = h0; h < h1; h++) for (int w = w0; w < w1; w++)
-                                if (back) plane[h * width + w] += share * *at; else sum += plane[h * width + w];
-                        if (!back) *at = share * sum;
-                    }
+            {
+                var (h0, h1) = windows.Rows(i, height, outHeight); var (w0, w1) = windows.Columns(j, width, outWidth);
+                Real* plane = x + (long)p * height * width, at = y + ((long)p * outHeight + i) * outWidth + j; Real share = (Real)1 / ((h1 - h0) * (w1 - w0)), sum = 0;
+                for (int h = h0; h < h1; h++) for (int w = w0; w < w1; w++)
+                    if (back) plane[h * width + w] += share * *at; else sum += plane[h * width + w];
+                if (!back) *at = share * sum;
+            }
         }
     }
 }

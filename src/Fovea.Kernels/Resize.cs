@@ -29,16 +29,16 @@ public static unsafe class Resize
         public void Run(int from, int to)
         {
             for (int p = from; p < to; p++) for (int i = 0; i < outHeight; i++)
+            {
+                var (h, b) = Place(i, height, outHeight); Real a = 1 - b;
+                Real* top = x + ((long)p * height + h) * width, bottom = h + 1 < height ? top + width : top, row = y + ((long)p * outHeight + i) * outWidth;
+                for (int j = 0; j < outWidth; j++)
                 {
-                    var (h, b) = Place(i, height, outHeight); Real a = 1 - b;
-                    Real* top = x + ((long)p * height + h) * width, bottom = h + 1 < height ? top + width : top, row = y + ((long)p * outHeight + i) * outWidth;
-                    for (int j = 0; j < outWidth; j++)
-                    {
-                        int l = low[j], r = Math.Min(l + 1, width - 1); Real d = share[j], c = 1 - d;
-                        if (!back) { row[j] = a * (c * top[l] + d * top[r]) + b * (c * bottom[l] + d * bottom[r]); continue; }
-                        top[l] += a * c * row[j]; top[r] += a * d * row[j]; bottom[l] += b * c * row[j]; bottom[r] += b * d * row[j];
-                    }
+                    int l = low[j], r = Math.Min(l + 1, width - 1); Real d = share[j], c = 1 - d;
+                    if (!back) { row[j] = a * (c * top[l] + d * top[r]) + b * (c * bottom[l] + d * bottom[r]); continue; }
+                    top[l] += a * c * row[j]; top[r] += a * d * row[j]; bottom[l] += b * c * row[j]; bottom[r] += b * d * row[j];
                 }
+            }
         }
     }
 }

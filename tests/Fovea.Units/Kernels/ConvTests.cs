@@ -8,15 +8,15 @@ public sealed class ConvTests
     {
         int oh = z.OutHeight, ow = z.OutWidth, ig = z.Inputs / z.Groups, og = z.Outputs / z.Groups; var y = new double[z.Batch * z.Outputs * oh * ow];
         for (int b = 0; b < z.Batch; b++) for (int o = 0; o < z.Outputs; o++) for (int p = 0; p < oh; p++) for (int q = 0; q < ow; q++)
-                    {
-                        double sum = bias.Length > 0 ? bias[o] : 0;
-                        for (int c = 0; c < ig; c++) for (int i = 0; i < z.KernelHeight; i++) for (int j = 0; j < z.KernelWidth; j++)
-                                {
-                                    int h = p * z.StrideHeight - z.PadHeight + i * z.DilationHeight, v = q * z.StrideWidth - z.PadWidth + j * z.DilationWidth;
-                                    if (h >= 0 && h < z.Height && v >= 0 && v < z.Width) sum += x[((b * z.Inputs + o / og * ig + c) * z.Height + h) * z.Width + v] * w[((o * ig + c) * z.KernelHeight + i) * z.KernelWidth + j];
-                                }
-                        y[((b * z.Outputs + o) * oh + p) * ow + q] = sum;
-                    }
+        {
+            double sum = bias.Length > 0 ? bias[o] : 0;
+            for (int c = 0; c < ig; c++) for (int i = 0; i < z.KernelHeight; i++) for (int j = 0; j < z.KernelWidth; j++)
+            {
+                int h = p * z.StrideHeight - z.PadHeight + i * z.DilationHeight, v = q * z.StrideWidth - z.PadWidth + j * z.DilationWidth;
+                if (h >= 0 && h < z.Height && v >= 0 && v < z.Width) sum += x[((b * z.Inputs + o / og * ig + c) * z.Height + h) * z.Width + v] * w[((o * ig + c) * z.KernelHeight + i) * z.KernelWidth + j];
+            }
+            y[((b * z.Outputs + o) * oh + p) * ow + q] = sum;
+        }
         return y;
     }
 
@@ -66,15 +66,15 @@ public sealed class ConvTests
     {
         var y = new double[x.Length];
         for (int b = 0; b < batch; b++) for (int t = 0; t < n; t++) for (int c = 0; c < channels; c++)
-                {
-                    double sum = bias.Length > 0 ? bias[c] : 0;
-                    for (int j = 0; j < kernel; j++)
-                    {
-                        int s = t - kernel + 1 + j; double u = s >= 0 ? x[(b * n + s) * channels + c] : before.Length == 0 ? 0 : before[(b * (kernel - 1) + s + kernel - 1) * channels + c];
-                        sum += w[c * kernel + j] * u;
-                    }
-                    y[(b * n + t) * channels + c] = sum;
-                }
+        {
+            double sum = bias.Length > 0 ? bias[c] : 0;
+            for (int j = 0; j < kernel; j++)
+            {
+                int s = t - kernel + 1 + j; double u = s >= 0 ? x[(b * n + s) * channels + c] : before.Length == 0 ? 0 : before[(b * (kernel - 1) + s + kernel - 1) * channels + c];
+                sum += w[c * kernel + j] * u;
+            }
+            y[(b * n + t) * channels + c] = sum;
+        }
         return y;
     }
 

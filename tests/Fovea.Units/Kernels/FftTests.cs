@@ -11,10 +11,10 @@ public sealed class FftTests
         Fft.Forward(a, b, rows, n); Fft.Inverse(c, d, rows, n);
         double[] wa = new double[rows * n], wb = new double[rows * n], wc = new double[rows * n], wd = new double[rows * n];
         for (int r = 0; r < rows; r++) for (int k = 0; k < n; k++) for (int t = 0; t < n; t++)
-                {
-                    var (s, co) = Math.SinCos(2 * Math.PI * ((long)k * t % n) / n); double x = re[r * n + t], y = im[r * n + t]; int at = r * n + k;
-                    wa[at] += x * co + y * s; wb[at] += y * co - x * s; wc[at] += (x * co - y * s) / n; wd[at] += (y * co + x * s) / n;
-                }
+        {
+            var (s, co) = Math.SinCos(2 * Math.PI * ((long)k * t % n) / n); double x = re[r * n + t], y = im[r * n + t]; int at = r * n + k;
+            wa[at] += x * co + y * s; wb[at] += y * co - x * s; wc[at] += (x * co - y * s) / n; wd[at] += (y * co + x * s) / n;
+        }
         double bound = n == 1 ? 1e-7 : 2e-6;
         Trial.Close(wa, a, bound, "re"); Trial.Close(wb, b, bound, "im"); Trial.Close(wc, c, bound, "inverse re"); Trial.Close(wd, d, bound, "inverse im");
         Fft.Inverse(a, b, rows, n); Trial.Close(Trial.D(re), a, 3e-6, "there and back"); Trial.Close(Trial.D(im), b, 3e-6, "there and back");

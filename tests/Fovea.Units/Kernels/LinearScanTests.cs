@@ -19,7 +19,8 @@ public sealed class LinearScanTests
 
     static Real[] LogA(string kind, int rows, int n) => kind switch
     {
-        "none" => [], "constant" => [.. Trial.Draw(rows, 9).Select(x => -Math.Abs(x) / 10)],
+        "none" => [],
+        "constant" => [.. Trial.Draw(rows, 9).Select(x => -Math.Abs(x) / 10)],
         "steps" => [.. Trial.Draw(rows * n, 9).Select(x => -Math.Abs(x) / 3)],
         _ => [.. Trial.Draw(rows * n, 9).Select((x, i) => i % 5 == 3 ? Real.NegativeInfinity : i % 7 == 2 ? 0 : -20 * Math.Abs(x))],
     };

@@ -7,15 +7,15 @@ public sealed class PoolTests
     static IEnumerable<(int Out, List<int> In)> Windows(PoolSize z)
     {
         for (int p = 0; p < z.Planes; p++) for (int i = 0; i < z.OutHeight; i++) for (int j = 0; j < z.OutWidth; j++)
-                {
-                    var seen = new List<int>();
-                    for (int a = 0; a < z.KernelHeight; a++) for (int b = 0; b < z.KernelWidth; b++)
-                        {
-                            int h = i * z.StrideHeight - z.PadHeight + a, w = j * z.StrideWidth - z.PadWidth + b;
-                            if (h >= 0 && h < z.Height && w >= 0 && w < z.Width) seen.Add((p * z.Height + h) * z.Width + w);
-                        }
-                    yield return ((p * z.OutHeight + i) * z.OutWidth + j, seen);
-                }
+        {
+            var seen = new List<int>();
+            for (int a = 0; a < z.KernelHeight; a++) for (int b = 0; b < z.KernelWidth; b++)
+            {
+                int h = i * z.StrideHeight - z.PadHeight + a, w = j * z.StrideWidth - z.PadWidth + b;
+                if (h >= 0 && h < z.Height && w >= 0 && w < z.Width) seen.Add((p * z.Height + h) * z.Width + w);
+            }
+            yield return ((p * z.OutHeight + i) * z.OutWidth + j, seen);
+        }
     }
 
     public static TheoryData<int, int, int, int, int, int> Sizes => new() { { 1, 1, 1, 1, 1, 0 }, { 3, 7, 6, 2, 2, 0 }, { 2, 9, 11, 3, 2, 1 }, { 200, 14, 14, 3, 1, 1 }, { 1, 5, 70, 4, 3, 2 } };
@@ -41,10 +41,10 @@ public sealed class PoolTests
     {
         Real[] x = Trial.Draw(planes * height * width, 1), dy = Trial.Draw(planes * oh * ow, 2), y = new Real[dy.Length], dx = Trial.Ones(x.Length); double[] want = new double[y.Length], back = new double[x.Length];
         for (int p = 0; p < planes; p++) for (int i = 0; i < oh; i++) for (int j = 0; j < ow; j++)
-                {
-                    int h0 = (int)Math.Floor(i * (double)height / oh), h1 = (int)Math.Ceiling((i + 1) * (double)height / oh), w0 = (int)Math.Floor(j * (double)width / ow), w1 = (int)Math.Ceiling((j + 1) * (double)width / ow), o = (p * oh + i) * ow + j;
-                    for (int h = h0; h < h1; h++) for (int w = w0; w < w1; w++) { double share = 1.0 / ((h1 - h0) * (w1 - w0)); int at = (p * height + h) * width + w; want[o] += share * x[at]; back[at] += share * dy[o]; }
-                }
+        {
+            int h0 = (int)Math.Floor(i * (double)height / oh), h1 = (int)Math.Ceiling((i + 1) * (double)height / oh), w0 = (int)Math.Floor(j * (double)width / ow), w1 = (int)Math.Ceiling((j + 1) * (double)width / ow), o = (p * oh + i) * ow + j;
+            for (int h = h0; h < h1; h++) for (int w = w0; w < w1; w++) { double share = 1.0 / ((h1 - h0) * (w1 - w0)); int at = (p * height + h) * width + w; want[o] += share * x[at]; back[at] += share * dy[o]; }
+        }
         Pool.AdaptiveAverage(x, y, planes, height, width, oh, ow); Pool.AdaptiveAverageBackward(dy, dx, planes, height, width, oh, ow);
         Trial.Close(want, y, 1e-6); Trial.CloseAdded(back, dx, 1e-6, "dx");
     }
@@ -63,10 +63,10 @@ public sealed class PoolTests
         var y = new double[planes * oh * ow];
         double At(int p, int h, int w) => x[(p * height + Math.Clamp(h, 0, height - 1)) * width + Math.Clamp(w, 0, width - 1)];
         for (int p = 0; p < planes; p++) for (int i = 0; i < oh; i++) for (int j = 0; j < ow; j++)
-                {
-                    double u = (i + 0.5) * height / oh - 0.5, v = (j + 0.5) * width / ow - 0.5; int h = (int)Math.Floor(u), w = (int)Math.Floor(v); u -= h; v -= w;
-                    y[(p * oh + i) * ow + j] = (1 - u) * ((1 - v) * At(p, h, w) + v * At(p, h, w + 1)) + u * ((1 - v) * At(p, h + 1, w) + v * At(p, h + 1, w + 1));
-                }
+        {
+            double u = (i + 0.5) * height / oh - 0.5, v = (j + 0.5) * width / ow - 0.5; int h = (int)Math.Floor(u), w = (int)Math.Floor(v); u -= h; v -= w;
+            y[(p * oh + i) * ow + j] = (1 - u) * ((1 - v) * At(p, h, w) + v * At(p, h, w + 1)) + u * ((1 - v) * At(p, h + 1, w) + v * At(p, h + 1, w + 1));
+        }
         return y;
     }
 

@@ -151,7 +151,7 @@ public sealed unsafe class RowsTests
             Real[] l = new Real[rows], e = new Real[rows], g = Trial.Ones(x.Length);
             if (width == Width.Widest) { Rows.CrossEntropy(x, target, l, e, rows, cols); Rows.CrossEntropyBackward(x, target, e, d, g, rows, cols); }
             else fixed (Real* px = x, pl = l, pe = e, pd = d, pg = g) fixed (int* pt = target)
-                { WideRows.For(rows, 3, new CrossEntropyRows(px, pt, pl, pe, cols), width); WideRows.For(rows, 3, new CrossEntropyBackRows(px, pt, pe, pd, pg, cols), width); }
+            { WideRows.For(rows, 3, new CrossEntropyRows(px, pt, pl, pe, cols), width); WideRows.For(rows, 3, new CrossEntropyBackRows(px, pt, pe, pd, pg, cols), width); }
             Trial.Close(loss, l, 2e-6, $"loss at {width}"); Trial.Close(lse, e, 1e-6, $"lse at {width}"); Trial.CloseAdded(dx, g, 5e-5, $"dlogits at {width}");
         }
     }
