@@ -13,11 +13,8 @@ readonly unsafe struct FlashBackwardData(Real* q, Real* k, Real* v, Real* o, Rea
 readonly unsafe struct FlashBackwardMemory<TLanes, V> where TLanes : struct, ILanes<V> where V : struct
 {
     public readonly int Kv, Low, High, D, E;
-    public readonly Real* KT, VT, K, DK, DV, Q, DQ, P, G, Raw;
+    public readonly Real* KT, VT, K, DK, DV, Q, DO, DQ, P, G, Raw;
     public readonly int* Runs;
-    // DO: the caller's rows where their length fits, else copies; it changes with every block.
-    readonly Real** dO; readonly Real* copyDO;
-    public Real* DO => *dO;
 
     public FlashBackwardMemory(Scratch scratch, in AttentionSize s, in FlashBackwardData data, int kv, int low, int high, int rows, int stride)
     {
@@ -30,21 +27,19 @@ readonly unsafe struct FlashBackwardMemory<TLanes, V> where TLanes : struct, ILa
             Pack.Transposed(data.K + (first + t * wide) * s.Dim, s.Dim, n, s.Dim, KT + (nint)t * wide * s.Dim, wide);
             Pack.Transposed(data.V + (first + t * wide) * s.ValueDim, s.ValueDim, n, s.ValueDim, VT + (nint)t * wide * s.ValueDim, wide);
         }
-        K = data.K + first * s.Dim;
-        if (D != s.Dim) { K = scratch.Take((long)keys * D); Pack.Straight<TLanes, V>(data.K + first * s.Dim, s.Dim, s.Dim, keys, K, D); }
+        K = scratch.Take((long)keys * D);
+        Pack.Straight<TLanes, V>(data.K + first * s.Dim, s.Dim, s.Dim, keys, K, D);
         DK = scratch.Take((long)keys * D); DV = scratch.Take((long)keys * E);
         for (int j = 0; j < keys; j++) { new Span<Real>(DK + (nint)j * D, D).Clear(); new Span<Real>(DV + (nint)j * E, E).Clear(); }
-        Q = scratch.Take((long)rows * D); DQ = scratch.Take((long)rows * D); copyDO = scratch.Take((long)rows * E);
+        Q = scratch.Take((long)rows * D); DQ = scratch.Take((long)rows * D); DO = scratch.Take((long)rows * E);
         P = scratch.Take((long)rows * stride); G = scratch.Take((long)rows * stride); Raw = scratch.Take(stride); Runs = scratch.TakeInts(2 * stride);
-        dO = (Real**)scratch.TakeInts(2);
     }
 
     /// <summary>Takes in n rows of queries, multiplied with the scale, and of dO, and starts their dQ.</summary>
     public void Open(in AttentionSize s, in FlashBackwardData data, long row, int n)
     {
         for (int r = 0; r < n; r++) FlashRows.Scale<TLanes, V>(data.Q + (row + r) * s.Dim, s.Scale, Q + (nint)r * D, s.Dim, D);
-        *dO = data.DO + row * s.ValueDim;
-        if (E != s.ValueDim) { Pack.Straight<TLanes, V>(*dO, s.ValueDim, s.ValueDim, n, copyDO, E); *dO = copyDO; }
+        Pack.Straight<TLanes, V>(data.DO + row * s.ValueDim, s.ValueDim, s.ValueDim, n, DO, E);
         new Span<Real>(DQ, n * D).Clear();
     }
 

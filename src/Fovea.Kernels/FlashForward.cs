@@ -2,7 +2,7 @@ using System.Runtime.CompilerServices;
 namespace Fovea.Kernels;
 
 /// <summary>
-/// Attention for many queries: keys are packed once per key head into transposed tiles, then each task takes a block of query rows of one head
+/// Attention for many queries: keys are packed once per key head into transposed tiles and values into aligned rows, then each task takes a block of query rows of one head
 /// through the keys, a window at a time and a few rows at a time: scores by <see cref="Micro"/>, masks, score and online softmax while they are
 /// in L1, and weights times values by <see cref="Micro"/> again.
 /// </summary>
@@ -20,7 +20,7 @@ readonly unsafe struct FlashForward<TScore, TPattern, TWeights>(AttentionSize s,
         int wide = 2 * TLanes.Count, tiles = (s.Keys + wide - 1) / wide, padded = (s.ValueDim + wide - 1) / wide * wide;
         using var scratch = Scratch.Open();
         long kvHeads = (long)s.Batch * s.KvHeads;
-        Real* kt = scratch.Take(kvHeads * tiles * wide * s.Dim), values = padded == s.ValueDim ? v : scratch.Take(kvHeads * s.KeyRows * padded);
+        Real* kt = scratch.Take(kvHeads * tiles * wide * s.Dim), values = scratch.Take(kvHeads * s.Keys * padded);
         int chunks = (tiles + 15) / 16;
         Threads.For(s.Batch * s.KvHeads * chunks, 1, new PackKeys<TLanes, V>(this, kt, values, tiles, chunks, padded));
         int rows = (long)s.Batch * s.Heads * s.Queries >= 32 * 96 ? 96 : 48, blocks = (s.Queries + rows - 1) / rows;
@@ -38,7 +38,8 @@ readonly unsafe struct FlashForward<TScore, TPattern, TWeights>(AttentionSize s,
                 for (int t = first; t < last; t++)
                     Pack.Transposed(f.k + ((long)head * s.KeyRows + t * wide) * s.Dim, s.Dim, Math.Min(wide, s.Keys - t * wide), s.Dim, kt + ((long)head * tiles + t) * wide * s.Dim, wide);
                 long key = (long)head * s.KeyRows + first * wide; int keys = Math.Min(s.Keys, last * wide) - first * wide;
-                if (values != f.v) Pack.Straight<TLanes, V>(f.v + key * s.ValueDim, s.ValueDim, s.ValueDim, keys, values + key * padded, padded);
+                // Where the caller's values lie in memory is chance: half of the loads would cross a cache line.
+                Pack.Straight<TLanes, V>(f.v + key * s.ValueDim, s.ValueDim, s.ValueDim, keys, values + ((long)head * s.Keys + first * wide) * padded, padded);
             }
         }
     }
@@ -127,7 +128,7 @@ readonly unsafe struct FlashForward<TScore, TPattern, TWeights>(AttentionSize s,
                 Real keep = FlashRows.Online<TLanes, V>(row, places, ref t.Max[x], ref t.Sum[x]);
                 if (keep != 1) FlashRows.Scale<TLanes, V>(acc + (nint)r * padded, keep, acc + (nint)r * padded, padded, padded);
             }
-            Real* vs = values + ((long)kv * s.KeyRows + from) * padded;
+            Real* vs = values + ((long)kv * s.Keys + from) * padded;
             for (int c = 0; c < padded; c += Wide) Micro.Tile<TLanes, V>(t.S + from - origin, Stride, 1, height, vs + c, padded, acc + c, padded, to - from, true);
             return height * places;
         }
