@@ -83,7 +83,8 @@ static class Training
             int asked = batch.Asked;
             nats += asked * (double)Loss(model, batch, Pass.Eval).Item; bytes += asked;
         }
-        return nats / bytes / Math.Log(2);
+        double bits = nats / bytes / Math.Log(2);
+        return double.IsFinite(bits) ? bits : throw new ArithmeticException("the loss on the held-out text is not finite");
     }
 
     /// <summary>Small enough that softmax attention solves it within the budget, hard enough that a memory without addresses does not.</summary>
