@@ -46,7 +46,11 @@ static class Training
         int steps = plan.Steps, every = (steps + 7) / 8; long rowTokens = (long)plan.Batch * corpus.Length;
         var trainer = new Trainer(weights, new AdamW(), new()
         {
-            Steps = steps, Schedule = new WarmupCosine(plan.Rate, Math.Max(1, steps / 20), steps), Rng = plan.Rng()["passes"], Checkpoint = checkpoint, CheckpointEvery = every,
+            Steps = steps,
+            Schedule = new WarmupCosine(plan.Rate, Math.Max(1, steps / 20), steps),
+            Rng = plan.Rng()["passes"],
+            Checkpoint = checkpoint,
+            CheckpointEvery = every,
         });
         trainer.Resume();
         curve.RemoveAll(p => p.Tokens > trainer.Step * rowTokens);
