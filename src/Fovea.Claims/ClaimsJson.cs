@@ -25,7 +25,9 @@ public sealed partial class ClaimsJson : JsonSerializerContext
     /// <summary>As Default, but letters like ≤ stay as they are.</summary>
     public static ClaimsJson Readable { get; } = new(new JsonSerializerOptions
     {
-        PropertyNamingPolicy = JsonNamingPolicy.CamelCase, WriteIndented = true, NewLine = "\n",
+        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
+        WriteIndented = true,
+        NewLine = "\n",
         Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     });
 }

@@ -17,11 +17,12 @@ static class CompareCommand
         var seconds = new Option<string?>("--seconds") { Description = "Give every mechanism the tokens that softmax attention trains on in about this time." };
         var tokens = new Option<string?>("--tokens") { Description = "Training tokens for every mechanism, instead of --seconds." };
         var lengths = new Option<string>("--lengths") { Description = "Prompt lengths at which time and memory are measured.", DefaultValueFactory = _ => "256,512,1024,2048" };
+        var recall = new Option<string>("--recall-steps") { Description = "Updates of the small model that shows recall.", DefaultValueFactory = _ => "700" };
         var output = new Option<string>("--out") { Description = "Folder for report.html, results.json and checkpoints.", DefaultValueFactory = _ => "fovea-report" };
         var resume = new Option<bool>("--resume") { Description = "Go on where an earlier run into the same folder stopped, with its settings." };
         var seed = Output.SeedOption();
         var json = Output.JsonOption();
-        var command = new Command("compare", "Trains a small language model with each mechanism on the same text and budget; measures quality, recall, speed and memory.") { text, mechanisms, seconds, tokens, lengths, output, resume, seed, json };
+        var command = new Command("compare", "Trains a small language model with each mechanism on the same text and budget; measures quality, recall, speed and memory.") { text, mechanisms, seconds, tokens, lengths, recall, output, resume, seed, json };
         command.SetAction(p =>
         {
             string folder = p.GetValue(output)!; var source = Texts.Open(p.GetValue(text));
@@ -32,7 +33,7 @@ static class CompareCommand
             {
                 var names = Names(p.GetValue(mechanisms)!);
                 long? budget = p.GetValue(tokens) is { } t ? Whole("--tokens", t, 1, long.MaxValue / 2) : null;
-                var plan = new Plan(p.GetValue(seed), source.Name, source.Bytes.Length, source.Hash, names, Lengths(p.GetValue(lengths)!), budget ?? 0).For(source);
+                var plan = new Plan(p.GetValue(seed), source.Name, source.Bytes.Length, source.Hash, names, Lengths(p.GetValue(lengths)!), budget ?? 0) { RecallSteps = (int)Whole("--recall-steps", p.GetValue(recall)!, 1, 1_000_000) }.For(source);
                 plan.Corpus(source);
                 double time = p.GetValue(seconds) is { } s ? Seconds(s) : Plan.DefaultSeconds(names.Length);
                 Prepare(folder);

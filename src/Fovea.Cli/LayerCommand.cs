@@ -35,7 +35,9 @@ static class LayerCommand
         if (x.Shape.Rank != 3 || x.Shape.Size == 0) throw new InvalidDataException($"{input}: x is {x.Shape}, expected [B,N,C] with nothing empty");
         file.Remove("context", out var context); file.Remove("dy", out var dy);
         var weights = seed is { } key ? Weights.Random(new Rng((ulong)(uint)key)) : Weights.From(file);
-        var layer = mechanism.New(new(x.Shape[2], heads, kvHeads, causal, rope > 0 ? new Rope(theta: rope) : null, length), weights, knobs);
+        Attention layer;
+        try { layer = mechanism.New(new(x.Shape[2], heads, kvHeads, causal, rope > 0 ? new Rope(theta: rope) : null, length), weights, knobs); }
+        catch (KeyNotFoundException e) { throw new InvalidDataException($"{input}: {e.Message}"); }
         string? unused = seed is null ? weights.Unused.FirstOrDefault() : file.Keys.FirstOrDefault();
         if (unused is not null) throw new InvalidDataException($"{input}: '{mechanism.Name}' has no weight '{unused}'; it has: {string.Join(", ", weights.All.Keys)}");
 

@@ -26,7 +26,7 @@ public static class Discover
     public static object New(Type type, object[] leading, IReadOnlyDictionary<string, object>? knobs = null)
     {
         var c = type.GetConstructors().Single(c => Fits(c.GetParameters(), leading));
-        return c.Invoke([.. leading, .. c.GetParameters()[leading.Length..].Select(p => knobs?.GetValueOrDefault(p.Name!) ?? p.DefaultValue)]);
+        return c.Invoke(BindingFlags.DoNotWrapExceptions, null, [.. leading, .. c.GetParameters()[leading.Length..].Select(p => knobs?.GetValueOrDefault(p.Name!) ?? p.DefaultValue)], null);
     }
     static bool Fits(ParameterInfo[] p, object[] leading) => p.Length >= leading.Length
         && leading.Select((l, i) => p[i].ParameterType.IsInstanceOfType(l)).All(b => b) && p[leading.Length..].All(x => x.HasDefaultValue);

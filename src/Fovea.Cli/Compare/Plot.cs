@@ -83,7 +83,10 @@ static class Plot
     /// <summary>1500000 → 1.5M; 0.25 → 0.25.</summary>
     internal static string Short(double x) => Math.Abs(x) switch
     {
-        >= 1e9 => G(x / 1e9) + "G", >= 1e6 => G(x / 1e6) + "M", >= 1e4 => G(x / 1e3) + "k", _ => G(x),
+        >= 1e9 => G(x / 1e9) + "G",
+        >= 1e6 => G(x / 1e6) + "M",
+        >= 1e4 => G(x / 1e3) + "k",
+        _ => G(x),
     };
     static string G(double x) => x.ToString("0.####", CultureInfo.InvariantCulture);
 }

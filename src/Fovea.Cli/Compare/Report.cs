@@ -34,7 +34,7 @@ static class Report
         Series[] By(Func<MechanismResult, IEnumerable<(double, double)>> points) => [.. r.Results.Select(m => new Series(m.Mechanism, Array.IndexOf(r.Plan.Mechanisms, m.Mechanism), [.. points(m)]))];
         Figure(b, "Quality", "Bits per byte of the held-out text against training tokens; lower is better.",
             Plot.Lines("quality", "Bits per byte against training tokens", Describe(r, m => m.BitsPerByte, "0.000", "bits per byte"), new("training tokens"), new("bits per byte, held-out"), By(m => m.Curve.Select(p => ((double)p.Tokens, p.BitsPerByte)))));
-        var recalled = r.Results.Where(m => m.Recall is not null).ToList();
+        var recalled = r.Results.Where(m => m.Recall is { } x && double.IsFinite(x)).ToList();
         Figure(b, "Recall", $"Right answers in multi-query associative recall ({Training.RecallTask.Pairs} pairs, {Training.RecallTask.Length} tokens; guessing among the values of the row gives about {F(100.0 / Training.RecallTask.Pairs, "0")} %), two-layer model, {r.Plan.RecallSteps} updates.",
             Plot.Bars("recall", "Associative recall", Describe(r, m => m.Recall * 100, "0", "percent right"), "right answers", [.. recalled.Select(m => (m.Mechanism, Array.IndexOf(r.Plan.Mechanisms, m.Mechanism), m.Recall!.Value))]));
         Figure(b, "Prefill time", "Time to read a prompt and predict one token, both axes logarithmic: the slope is the growth.",

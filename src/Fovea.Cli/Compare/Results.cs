@@ -12,7 +12,7 @@ sealed record Plan(int Seed, string Text, int TextBytes, string TextHash, string
     public int Heads { get; init; } = 4;
     /// <summary>Tokens per row and rows per batch of the language model.</summary>
     public int Context { get; init; } = 256;
-    public int Batch { get; init; } = 8;
+    public int Batch { get; init; } = 4;
     public double Rate { get; init; } = 3e-3;
     public int HeldOutTokens { get; init; } = 32_768;
     public int RecallSteps { get; init; } = 700;
@@ -73,6 +73,9 @@ sealed partial class CompareJson : JsonSerializerContext
 {
     public static string Text(ComparisonResults results) => JsonSerializer.Serialize(results, new CompareJson(new JsonSerializerOptions
     {
-        PropertyNamingPolicy = JsonNamingPolicy.CamelCase, WriteIndented = true, NewLine = "\n", Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
+        WriteIndented = true,
+        NewLine = "\n",
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     }).ComparisonResults);
 }

@@ -46,7 +46,11 @@ static class Training
         int steps = plan.Steps, every = (steps + 7) / 8; long rowTokens = (long)plan.Batch * corpus.Length;
         var trainer = new Trainer(weights, new AdamW(), new()
         {
-            Steps = steps, Schedule = new WarmupCosine(plan.Rate, Math.Max(1, steps / 20), steps), Rng = plan.Rng()["passes"], Checkpoint = checkpoint, CheckpointEvery = every,
+            Steps = steps,
+            Schedule = new WarmupCosine(plan.Rate, Math.Max(1, steps / 20), steps),
+            Rng = plan.Rng()["passes"],
+            Checkpoint = checkpoint,
+            CheckpointEvery = every,
         });
         trainer.Resume();
         curve.RemoveAll(p => p.Tokens > trainer.Step * rowTokens);
@@ -83,7 +87,8 @@ static class Training
             int asked = batch.Asked;
             nats += asked * (double)Loss(model, batch, Pass.Eval).Item; bytes += asked;
         }
-        return nats / bytes / Math.Log(2);
+        double bits = nats / bytes / Math.Log(2);
+        return double.IsFinite(bits) ? bits : throw new ArithmeticException("the loss on the held-out text is not finite");
     }
 
     /// <summary>Small enough that softmax attention solves it within the budget, hard enough that a memory without addresses does not.</summary>

@@ -7,8 +7,11 @@ public class DataTests
     public static TheoryData<string> Sources => ["recall", "copy", "backcopy", "needle", "grammar"];
     static Source Make(string name) => name switch
     {
-        "recall" => new Recall(70, 7, 33), "copy" => new CopyTask(70, 5), "backcopy" => new BigramBackcopy(new Rng(9), 70, 17, 3),
-        "needle" => new NeedleText(200, 3), _ => new GrammarText(133),
+        "recall" => new Recall(70, 7, 33),
+        "copy" => new CopyTask(70, 5),
+        "backcopy" => new BigramBackcopy(new Rng(9), 70, 17, 3),
+        "needle" => new NeedleText(200, 3),
+        _ => new GrammarText(133),
     };
 
     [Theory, MemberData(nameof(Sources))]
