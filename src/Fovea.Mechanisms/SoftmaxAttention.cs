@@ -13,6 +13,8 @@ public abstract class SoftmaxAttention<TScore, TPattern, TWeights>(AttentionConf
 
     /// <summary>What q·k is multiplied with; 1/√D if null.</summary>
     protected virtual Real? Scale => null;
+    /// <summary>The score of this call; a score with parameters makes one per call, for the rows of this batch.</summary>
+    protected virtual TScore Score(int batch) => score;
     /// <summary>The state that keys and values of the past are kept in while decoding.</summary>
     protected virtual KvState StartKv() => new GrowingKv();
 
@@ -31,8 +33,8 @@ public abstract class SoftmaxAttention<TScore, TPattern, TWeights>(AttentionConf
 
     Tensor Run<T>(Tensor q, Tensor k, Tensor v, Softmax.Call call, T pattern, Pass pass) where T : struct, IPattern =>
         pass.Reference || pass.Wants(Part.Scores) || pass.Wants(Part.Pattern)
-            ? Softmax.Plain<TScore, T, TWeights>(q, k, v, score, pattern, call, pass)
-            : Softmax.Fused<TScore, T, TWeights>(q, k, v, score, pattern, call);
+            ? Softmax.Plain<TScore, T, TWeights>(q, k, v, Score(q.Shape[0]), pattern, call, pass)
+            : Softmax.Fused<TScore, T, TWeights>(q, k, v, Score(q.Shape[0]), pattern, call);
 }
 
 /// <summary>Softmax with a score and a pattern.</summary>

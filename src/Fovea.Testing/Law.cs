@@ -60,7 +60,8 @@ public static class Laws
     }
 
     /// <summary>Laws of attention.</summary>
-    public static IReadOnlyList<Law> Attention { get; } = [.. from m in typeof(AttentionLaws).GetMethods(BindingFlags.Public | BindingFlags.Static)
+    public static IReadOnlyList<Law> Attention { get; } = [.. from type in typeof(LawAttribute).Assembly.GetTypes()
+        from m in type.GetMethods(BindingFlags.Public | BindingFlags.Static)
         let law = m.GetCustomAttribute<LawAttribute>() where law is not null
         select new Law(law.Statement, law.Needs, law.Bound, m.CreateDelegate<Func<Subject, double>>())];
 

@@ -25,6 +25,15 @@ public sealed class Layers
     }
     [Fact] public void Mlp() => Check(w => new Mlp(w, 5, 8).Forward, 2, 3, 5);
     [Fact] public void SwiGlu() => Check(w => new SwiGlu(w, 5, 8).Forward, 2, 3, 5);
+    [Fact]
+    public void Losses()
+    {
+        var target = Tensor.Normal(new Rng(8), [3, 5]);
+        Check(_ => (x, _) => Fovea.Losses.MeanSquare(x, target), 3, 5);
+        Check(_ => (x, _) => Fovea.Losses.MeanAbsolute(x, target), 3, 5);
+        Check(_ => (x, _) => Fovea.Losses.BinaryCrossEntropy(x, target.Sigmoid()), 3, 5);
+        Check(_ => (x, _) => Fovea.Losses.Distillation(x, target), 3, 5);
+    }
     [Fact] public void Dropout() => Check(w => { var d = new Dropout(w["drop"], 0.5); return d.Forward; }, 2, 3, 5);
 
     public static TheoryData<string> Scalings => ["none", "linear", "ntk", "yarn", "llama3", "half"];
