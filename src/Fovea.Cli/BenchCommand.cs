@@ -30,15 +30,20 @@ static class BenchCommand
     }
 
     static string F(double x, string format) => x.ToString(format, CultureInfo.InvariantCulture);
-    static JsonNode Json(Timing r) => new JsonObject
+    static JsonNode Json(Timing r)
     {
-        ["name"] = r.Name,
-        ["size"] = r.Size,
-        ["ms"] = Output.Number(r.Seconds * 1e3),
-        ["gflops"] = Output.Number(r.Flops / r.Seconds / 1e9),
-        ["fractionOfPeak"] = Output.Number(r.FractionOfPeak, 4),
-        ["bytesPerSecond"] = Output.Number(r.Bytes / r.Seconds),
-        ["fractionOfBandwidth"] = Output.Number(r.FractionOfBandwidth, 4),
-        ["threads"] = r.Threads,
-    };
+        var o = new JsonObject
+        {
+            ["name"] = r.Name,
+            ["size"] = r.Size,
+            ["ms"] = Output.Number(r.Seconds * 1e3),
+            ["gflops"] = Output.Number(r.Flops / r.Seconds / 1e9),
+            ["fractionOfPeak"] = Output.Number(r.FractionOfPeak, 4),
+            ["bytesPerSecond"] = Output.Number(r.Bytes / r.Seconds),
+            ["fractionOfBandwidth"] = Output.Number(r.FractionOfBandwidth, 4),
+            ["threads"] = r.Threads,
+        };
+        if (r.Tokens > 0) o["tokensPerSecond"] = Output.Number(r.Tokens / r.Seconds);
+        return o;
+    }
 }

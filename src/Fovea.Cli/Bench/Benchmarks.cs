@@ -5,7 +5,7 @@ using Fovea.Models;
 namespace Fovea.Cli;
 
 /// <summary>The best time of a kernel, the operations that it needs and the bytes that it must touch at least.</summary>
-sealed record Timing(string Name, string Size, double Seconds, double Flops, double Bytes, int Threads, double PeakFlops, double PeakBytes)
+sealed record Timing(string Name, string Size, double Seconds, double Flops, double Bytes, int Threads, double PeakFlops, double PeakBytes, int Tokens = 0)
 {
     public double FractionOfPeak => Flops / Seconds / PeakFlops;
     public double FractionOfBandwidth => Bytes / Seconds / PeakBytes;
@@ -94,23 +94,25 @@ sealed class Benchmarks(bool quick, Action<string, double> progress, Cancellatio
     void Train()
     {
         int batch = quick ? 2 : 8; const int length = 256;
-        var weights = Weights.Random(new Rng(1)); var model = new DecoderModel(new(256, 128, 2, 4) { Length = length }, weights); var optimiser = new AdamW();
+        var config = new ModelConfig(256) { Length = length };
+        var weights = Weights.Random(new Rng(1)); var model = new DecoderModel(config, weights); var optimiser = new AdamW();
         var task = new GrammarText(length).Batch(new Rng(1), 0, batch);
         void Step()
         {
             using var scope = Scope.Train();
             model.Loss(task.Inputs, task.Targets, batch, new Pass { Training = true }).Backward();
+            Gradients.Clip(weights.All, 1);
             optimiser.Update(weights.All, 1e-3);
             weights.ZeroGrad();
         }
         // The optimiser alone reads weight, gradient and two moments, and writes three of them.
         Step();
-        Time("training step", $"2 layers of 128, {batch}×{length} tokens", 2.0 * Work.Count(Step), 7.0 * weights.Count * sizeof(Real), Step);
+        Time("training step", $"{config.Layers} layers of {config.Dim}, {batch}×{length} tokens", 2.0 * Work.Count(Step), 7.0 * weights.Count * sizeof(Real), Step, batch * length);
     }
 
     static Real[] Draw(string name, int n) { var x = new Real[n]; new Rng(1)[name].Normal(x); return x; }
 
-    void Time(string name, string size, double work, double moved, Action run)
+    void Time(string name, string size, double work, double moved, Action run, int tokens = 0)
     {
         // The JIT compiles hot loops anew while they run; three calls and a tenth of a second are enough for it to settle.
         for (long warm = Stopwatch.GetTimestamp(), i = 0; i < 3 || Stopwatch.GetElapsedTime(warm).TotalSeconds < (quick ? 0.05 : 0.2); i++) { run(); cancel.ThrowIfCancellationRequested(); }
@@ -121,6 +123,6 @@ sealed class Benchmarks(bool quick, Action<string, double> progress, Cancellatio
             long from = Stopwatch.GetTimestamp(); run();
             best = Math.Min(best, Stopwatch.GetElapsedTime(from).TotalSeconds);
         }
-        rows.Add(new(name, size, best, work, moved, Threads.Max, flops, bytes));
+        rows.Add(new(name, size, best, work, moved, Threads.Max, flops, bytes, tokens));
     }
 }
