@@ -5,7 +5,8 @@ namespace Fovea.Kernels;
 /// S_t = a_t S_{t−1} + k_tᵀ v_t, o_t = q_t S_t with a scalar decay a_t = e^logA_t ≤ 1 per step, in chunks of 64 (Lightning Attention-2, 2401.04658, Alg. 1
 /// and 2, with a decay that may change from step to step). Inside a chunk it is a masked product of q, k and v, weighted with
 /// a_{j+1}…a_i = e^(sum of logA), a sum that is built up step by step from 0 and never positive; between chunks only the state is passed on.
-/// Spans, checkpoints and what is added to are as in <see cref="Scan"/>; <see cref="ScanSize.GateDim"/> is not used.
+/// Spans, checkpoints and what is added to are as in <see cref="Scan"/>; <see cref="ScanSize.GateDim"/> is not used. Without checkpoints nothing but q, k and v is kept:
+/// Backward rebuilds the states in a sweep of its own, as the paper does.
 /// </summary>
 public static unsafe class LinearScan
 {
@@ -21,19 +22,24 @@ public static unsafe class LinearScan
         Work.Add(z.Rows * (2L * z.Length * z.State + Pairs(z) * (z.Dim + z.ValueDim)));
     }
 
-    /// <summary>Adds into dq, dk, dv and, unless empty, dlogA (as long as logA). dState holds the gradient of S_N (zeros if nothing follows) and becomes that of S_0.</summary>
+    /// <summary>
+    /// Adds into dq, dk, dv and, unless empty, dlogA (as long as logA). dState holds the gradient of S_N (zeros if nothing follows) and becomes that of S_0.
+    /// checkpoints may be empty if S_0 was zero and dlogA is empty.
+    /// </summary>
     public static void Backward(in ScanSize z, ReadOnlySpan<Real> q, ReadOnlySpan<Real> k, ReadOnlySpan<Real> v, ReadOnlySpan<Real> logA, ReadOnlySpan<Real> checkpoints, ReadOnlySpan<Real> dO,
         Span<Real> dState, Span<Real> dq, Span<Real> dk, Span<Real> dv, Span<Real> dlogA) => Backward(z, q, k, v, logA, checkpoints, dO, dState, dq, dk, dv, dlogA, Width.Widest);
 
     internal static void Backward(in ScanSize z, ReadOnlySpan<Real> q, ReadOnlySpan<Real> k, ReadOnlySpan<Real> v, ReadOnlySpan<Real> logA, ReadOnlySpan<Real> checkpoints, ReadOnlySpan<Real> dO,
         Span<Real> dState, Span<Real> dq, Span<Real> dk, Span<Real> dv, Span<Real> dlogA, Width width)
     {
-        Check(z, q, k, v, logA); Guard.Holds(checkpoints, z.Checkpoints); Guard.Holds(dO, (long)z.Rows * z.Length * z.ValueDim); Guard.Holds(dState, (long)z.Rows * z.State);
+        Check(z, q, k, v, logA); Guard.Holds(dO, (long)z.Rows * z.Length * z.ValueDim); Guard.Holds(dState, (long)z.Rows * z.State);
         Guard.Holds(dq, (long)z.Rows * z.Length * z.Dim); Guard.Holds(dk, (long)z.Rows * z.Length * z.Dim); Guard.Holds(dv, (long)z.Rows * z.Length * z.ValueDim);
         if (!dlogA.IsEmpty && dlogA.Length != logA.Length) throw new ArgumentException($"dlogA holds {dlogA.Length} numbers, expected {logA.Length} as logA, or none");
+        if (!checkpoints.IsEmpty) Guard.Holds(checkpoints, z.Checkpoints);
+        else if (!dlogA.IsEmpty) throw new ArgumentException("the gradient of logA needs the checkpoints");
         fixed (Real* pq = q, pk = k, pv = v, pa = logA, pc = checkpoints, pdo = dO, pds = dState, pdq = dq, pdk = dk, pdv = dv, pda = dlogA)
             WideRows.For(z.Rows, 1, new LinearBackward(z, pq, pk, pv, pa, Step(z, logA), pc, pdo, pds, pdq, pdk, pdv, pda), width);
-        Work.Add(z.Rows * (4L * z.Length * z.State + Pairs(z) * (3L * z.Dim + 2L * z.ValueDim)));
+        Work.Add(z.Rows * ((checkpoints.IsEmpty ? 5L : 4L) * z.Length * z.State + Pairs(z) * (3L * z.Dim + 2L * z.ValueDim)));
     }
 
     /// <summary>How far logA moves on per step: 1, or 0 if it is constant along a row or 1.</summary>

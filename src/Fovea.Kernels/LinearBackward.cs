@@ -4,6 +4,7 @@ namespace Fovea.Kernels;
 /// <summary>
 /// The adjoint of <see cref="LinearForward"/>, chunk by chunk from the end. With W the decay ratios, e what is left of the state before the chunk and w of each
 /// step at its end: P = (q kᵀ)∘W, dP = (dO vᵀ)∘W; dq = dP k + e dO Sᵀ; dk = dPᵀ q + w v dSᵀ; dv = Pᵀ dO + w k dS; dS ← e_last dS + (e q)ᵀ dO.
+/// Without checkpoints a first sweep from the start rebuilds S and adds its part of dq (Algorithm 2).
 /// </summary>
 internal readonly unsafe struct LinearBackward(ScanSize z, Real* q, Real* k, Real* v, Real* logA, int step, Real* checkpoints, Real* dO, Real* dState, Real* dq, Real* dk, Real* dv, Real* dlogA) : IWideRows
 {
@@ -14,14 +15,15 @@ internal readonly unsafe struct LinearBackward(ScanSize z, Real* q, Real* k, Rea
         using var scratch = Scratch.Open();
         int D = z.Dim, E = z.ValueDim, wide = 2 * TLanes.Count; var decays = Decays.Take(scratch);
         Real* kT = scratch.Take((long)D * C), vT = scratch.Take((long)E * C), p = scratch.Take(C * C), dp = scratch.Take(C * C), pairs = scratch.Take(C * C);
-        Real* sT = scratch.Take((long)D * E), x = scratch.Take((long)C * Math.Max(D, E)), seen = scratch.Take(C), kept = scratch.Take(C);
+        Real* sT = scratch.Take((long)D * E), x = scratch.Take((long)C * Math.Max(D, E)), seen = scratch.Take(C), kept = scratch.Take(C), rebuilt = scratch.Take(checkpoints is null ? z.State : 0);
         for (int r = from; r < to; r++)
         {
             Real* ds = dState + (long)r * z.State; int filled = 0;
+            if (checkpoints is null) Inter<TLanes, V>(r, decays, sT, x, rebuilt);
             for (int chunk = z.Chunks - 1; chunk >= 0; chunk--)
             {
                 int t0 = chunk * C, n = Math.Min(C, z.Length - t0); long at = (long)r * z.Length + t0;
-                Real* qc = q + at * D, kc = k + at * D, vc = v + at * E, doc = dO + at * E, dqc = dq + at * D, dkc = dk + at * D, dvc = dv + at * E, s = checkpoints + ((long)r * z.Chunks + chunk) * z.State;
+                Real* qc = q + at * D, kc = k + at * D, vc = v + at * E, doc = dO + at * E, dqc = dq + at * D, dkc = dk + at * D, dvc = dv + at * E, s = checkpoints is null ? null : checkpoints + ((long)r * z.Chunks + chunk) * z.State;
                 if (step == 1 || filled < n) { decays.Fill<TLanes, V>(logA is null ? null : step == 1 ? logA + at : logA + r, step, n); filled = n; }
                 Panel.Transpose(kc, n, D, kT, C); Panel.Transpose(vc, n, E, vT, C);
                 for (int i = 0; i < n; i += Block)
@@ -40,9 +42,12 @@ internal readonly unsafe struct LinearBackward(ScanSize z, Real* q, Real* k, Rea
                     Panel.Product<TLanes, V>(dp + j * C + j, 1, C, qc + (long)j * D, D, dkc + (long)j * D, D, m, n - j, D, true);
                     Panel.Product<TLanes, V>(p + j * C + j, 1, C, doc + (long)j * E, E, dvc + (long)j * E, E, m, n - j, E, true);
                 }
-                Panel.Transpose(s, D, E, sT, D);
-                Panel.Product<TLanes, V>(doc, E, 1, sT, D, x, D, n, E, D, false);
-                for (int i = 0; i < n; i++) seen[i] = Join<TLanes, V>(x + (long)i * D, qc + (long)i * D, dqc + (long)i * D, decays.FromStart[i], D);
+                if (s is not null)
+                {
+                    Panel.Transpose(s, D, E, sT, D);
+                    Panel.Product<TLanes, V>(doc, E, 1, sT, D, x, D, n, E, D, false);
+                    for (int i = 0; i < n; i++) seen[i] = Join<TLanes, V>(x + (long)i * D, qc + (long)i * D, dqc + (long)i * D, decays.FromStart[i], D);
+                }
                 Panel.Transpose(ds, D, E, sT, D);
                 Panel.Product<TLanes, V>(vc, E, 1, sT, D, x, D, n, E, D, false);
                 Real* left = decays.Ratio + (n - 1) * C; Real last = decays.FromStart[n - 1];
@@ -54,6 +59,27 @@ internal readonly unsafe struct LinearBackward(ScanSize z, Real* q, Real* k, Rea
                 if (logA is not null) Panel.Scale<TLanes, V>(ds, ds, last, z.State);
                 Panel.Product<TLanes, V>(x, 1, D, doc, E, ds, E, D, n, E, true);
             }
+        }
+    }
+
+    /// <summary>dq += e dO Sᵀ for all chunks of row r, with S rebuilt from zero in s.</summary>
+    void Inter<TLanes, V>(int r, Decays decays, Real* sT, Real* x, Real* s) where TLanes : struct, ILanes<V> where V : struct
+    {
+        int D = z.Dim, E = z.ValueDim, filled = 0;
+        new Span<Real>(s, z.State).Clear();
+        for (int chunk = 0; chunk < z.Chunks; chunk++)
+        {
+            int t0 = chunk * C, n = Math.Min(C, z.Length - t0); long at = (long)r * z.Length + t0;
+            if (step == 1 || filled == 0) { decays.Fill<TLanes, V>(logA is null ? null : step == 1 ? logA + at : logA + r, step, n); filled = n; }
+            if (chunk > 0)
+            {
+                Panel.Transpose(s, D, E, sT, D);
+                Panel.Product<TLanes, V>(dO + at * E, E, 1, sT, D, x, D, n, E, D, false);
+                for (int i = 0; i < n; i++) Panel.AddScaled<TLanes, V>(x + (long)i * D, dq + (at + i) * D, decays.FromStart[i], D);
+            }
+            for (int j = 0; j < n; j++) Panel.Scale<TLanes, V>(k + (at + j) * D, x + (long)j * D, decays.Ratio[(n - 1) * C + j], D);
+            if (logA is not null) Panel.Scale<TLanes, V>(s, s, decays.FromStart[n - 1], z.State);
+            Panel.Product<TLanes, V>(x, 1, D, v + at * E, E, s, E, D, n, E, true);
         }
     }
 

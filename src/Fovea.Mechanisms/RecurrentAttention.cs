@@ -52,11 +52,13 @@ public static class Recurrence
         if (pass.Reference && pass.Memory is null) return Plain(q, k, v, logDecay);
         var size = new ScanSize(b * h, n, d, e, 0);
         var state = State(layer, pass, size);
-        var o = Tensor.Empty([b, h, n, e]); var checkpoints = Tensor.Empty([b * h, size.Chunks, d, e]);
+        // Backward can rebuild the states itself if nothing came before and the decay asks for no gradient.
+        bool learned = logDecay is { RequiresGrad: true }, keep = learned || pass.Memory is not null;
+        var o = Tensor.Empty([b, h, n, e]); var checkpoints = keep ? Tensor.Empty([b * h, size.Chunks, d, e]) : Tensor.Empty([0]);
         LinearScan.Forward(size, q.Span, k.Span, v.Span, logDecay is null ? default : logDecay.Span, state, o.Span, checkpoints.Span);
         return Tensor.Record(o, logDecay is null ? [q, k, v] : [q, k, v, logDecay], o =>
             LinearScan.Backward(size, q.Span, k.Span, v.Span, logDecay is null ? default : logDecay.Span, checkpoints.Span, o.Grad, Tensor.Zeros([b * h, d, e]).Span,
-                q.Grad, k.Grad, v.Grad, logDecay is null ? default : logDecay.Grad));
+                q.Grad, k.Grad, v.Grad, learned ? logDecay!.Grad : default));
     }
 
     /// <summary>

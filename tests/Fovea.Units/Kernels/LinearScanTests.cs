@@ -73,6 +73,19 @@ public sealed class LinearScanTests
             if (n > 70) break;      // once is enough for the long ones
         }
     }
+
+    [Theory, InlineData(2, 7, 3, 2, "steps"), InlineData(2, 200, 17, 9, "constant"), InlineData(1, 131, 8, 16, "steps"), InlineData(2, 128, 9, 3, "none"), InlineData(1, 70, 4, 5, "violent")]
+    public void Gradients_need_no_checkpoints_if_the_state_started_at_zero(int rows, int n, int d, int e, string kind)
+    {
+        var z = new ScanSize(rows, n, d, e, 1); Real[] q = Trial.Draw(rows * n * d, 1), k = Trial.Draw(rows * n * d, 2), v = Trial.Draw(rows * n * e, 3), la = LogA(kind, rows, n), dO = Trial.Draw(rows * n * e, 5), dS = Trial.Draw(rows * z.State, 6);
+        Real[] c = new Real[z.Checkpoints]; LinearScan.Forward(z, q, k, v, la, new Real[rows * z.State], new Real[rows * n * e], c);
+        foreach (var width in Trial.Widths)
+        {
+            Real[][] Run(Real[] c) { Real[] ds = (Real[])dS.Clone(), dq = Trial.Ones(q.Length), dk = Trial.Ones(k.Length), dv = Trial.Ones(v.Length); LinearScan.Backward(z, q, k, v, la, c, dO, ds, dq, dk, dv, default, width); return [dq, dk, dv, ds]; }
+            foreach (var (kept, rebuilt) in Run(c).Zip(Run([]))) Trial.Close(Trial.D(kept), rebuilt, 1e-5, $"at {width}");
+        }
+        if (la.Length > 0) Assert.Throws<ArgumentException>(() => LinearScan.Backward(z, q, k, v, la, default, dO, dS, q, k, v, la));
+    }
     static double[] Part(Real[] x, int r, int rows) => Trial.D(x.AsSpan(r * (x.Length / rows), x.Length / rows));
 
     [Theory, InlineData(-18.420681), InlineData(-1e-4), InlineData(0.0)]
