@@ -76,7 +76,7 @@ static class PapersCommand
         var seed = Output.SeedOption();
         var ablated = new Option<bool>("--ablated") { Description = "Take the idea away: a claim of each paper must then fail, so success and failure change places." };
         var quick = new Option<bool>("--quick") { Description = "Only claims that take seconds; writes no evidence." };
-        var cache = new Option<string?>("--cache") { Description = "Folder for trained weights that claims share.", DefaultValueFactory = _ => Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData), "fovea", "fixtures") };
+        var cache = new Option<string?>("--cache") { Description = "Folder for trained weights that claims share.", DefaultValueFactory = _ => Path.Combine(CacheRoot(), "fovea", "fixtures") };
         var json = Output.JsonOption();
         var command = new Command("run", "Runs claims; exit code 1 if one does not hold.") { ids, all, seed, ablated, quick, cache, json };
         command.SetAction(p =>
@@ -90,6 +90,9 @@ static class PapersCommand
         });
         return command;
     }
+
+    // The folder need not exist yet; without a home there is still the temporary folder.
+    static string CacheRoot() => Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.DoNotVerify) is { Length: > 0 } home ? home : Path.GetTempPath();
 
     static int Run(Terminal terminal, IReadOnlyList<PaperCode> papers, int seed, bool ablated, bool quick, EvidenceStore? store, Fixtures fixtures, bool json)
     {
