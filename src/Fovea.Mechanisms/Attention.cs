@@ -75,6 +75,27 @@ public abstract class HeadAttention : Attention
         int[] at = Consecutive(h.Start, h.Q.Shape[2]);
         return h with { Q = pass.At(Part.QueryRot, p.Apply(h.Q, at)), K = pass.At(Part.KeyRot, p.Apply(h.K, at)) };
     }
+
+    /// <summary>
+    /// The same heads ready to attend: with positions in queries and keys and, while decoding, with keys and values of the past before their own. Kv is null without a past;
+    /// with one, its first Kv.Count key rows count, they stand at Kv.Positions, and Heads.Start is the position of the first query among them. Call Kv.Attended and Kv.Settle after use.
+    /// </summary>
+    protected (Heads Heads, KvState? Kv) Remember(Heads h, Func<KvState> start, Pass pass)
+    {
+        KvState? kv = h.Self && Config.Causal ? pass.Memory?.Kv(this, start) : null;
+        if (kv is not { PositionsAtRead: true })
+        {
+            h = Positioned(h, pass);
+            kv?.Append(h.K, h.V, h.Start);
+            return (kv is null ? h : h with { K = kv.Keys, V = kv.Values }, kv);
+        }
+        kv.Append(h.K, h.V, h.Start);
+        int n = h.Q.Shape[2], first = kv.Count - n;
+        h = h with { K = kv.Keys, V = kv.Values, Start = first };
+        if (Config.Position is not { } p) return (h, kv);
+        var (q, k) = (p.Apply(h.Q, kv.Positions[first..]), p.Apply(h.K.Slice(2, 0, kv.Count), kv.Positions));
+        return (h with { Q = pass.At(Part.QueryRot, q), K = pass.At(Part.KeyRot, k), V = h.V.Slice(2, 0, kv.Count) }, kv);
+    }
     internal static int[] Consecutive(int from, int count)
     {
         var a = new int[count];

@@ -9,8 +9,13 @@ public abstract class KvState : LayerState
     public abstract Tensor Keys { get; }
     public abstract Tensor Values { get; }
     public abstract int Count { get; }
-    /// <summary>Absolute position of each entry, ascending.</summary>
+    /// <summary>Position of each entry, ascending: in the text, or inside the cache if <see cref="PositionsAtRead"/>.</summary>
     public abstract ReadOnlySpan<int> Positions { get; }
+    /// <summary>
+    /// True: <see cref="Positions"/> are places 0, 1, 2 … inside the cache, which change when entries leave. The mechanism then appends keys that have no positions in them,
+    /// turns all of them at every read, and gives its queries the places of the entries appended last.
+    /// </summary>
+    public virtual bool PositionsAtRead => false;
     /// <summary>Told after each call which queries [B,H,N,D] looked at the entries; policies that score by attention override it.</summary>
     public virtual void Attended(Tensor q) { }
     /// <summary>Lets go of entries that no later token can see; called when the queries of a call have been answered.</summary>
@@ -25,7 +30,9 @@ public class GrowingKv : KvState
 
     public sealed override int Count => count;
     int count;
-    public sealed override ReadOnlySpan<int> Positions => positions.AsSpan(0, count);
+    public override ReadOnlySpan<int> Positions => Tokens;
+    /// <summary>Position of each entry in the text, ascending.</summary>
+    public ReadOnlySpan<int> Tokens => positions.AsSpan(0, count);
     public sealed override Tensor Keys => Tensor.Over(k, [batch, groups, rows, dim]);
     public sealed override Tensor Values => Tensor.Over(v, [batch, groups, rows, valueDim]);
     /// <summary>Bytes of the entries, not of the spare room.</summary>
@@ -79,9 +86,9 @@ public sealed class WindowKv(int window, int sinks = 0) : GrowingKv
 {
     public override void Settle()
     {
-        int last = Count == 0 ? 0 : Positions[^1];
+        int last = Count == 0 ? 0 : Tokens[^1];
         var keep = new List<int>();
-        for (int i = 0; i < Count; i++) if (Positions[i] < sinks || Positions[i] > last + 1 - window) keep.Add(i);
+        for (int i = 0; i < Count; i++) if (Tokens[i] < sinks || Tokens[i] > last + 1 - window) keep.Add(i);
         if (keep.Count < Count) Retain(keep.ToArray());
     }
 }

@@ -20,12 +20,11 @@ public abstract class SoftmaxAttention<TScore, TPattern, TWeights>(AttentionConf
 
     protected override Tensor Attend(Heads h, Pass pass)
     {
-        h = Positioned(h, pass);
+        (h, var kv) = Remember(h, StartKv, pass);
         // A context of its own, and a layer that looks both ways, have no past and no future.
         if (!h.Self || !Config.Causal) return Run(h.Q, h.K, h.V, new(Scale), new Everything(), pass);
-        if (pass.Memory?.Kv(this, StartKv) is not { } kv) return Run(h.Q, h.K, h.V, new(Scale), pattern, pass);
-        kv.Append(h.K, h.V, h.Start);
-        var o = Run(h.Q, kv.Keys, kv.Values, new(Scale, h.Start, kv.Positions.ToArray(), kv.Count), pattern, pass);
+        if (kv is null) return Run(h.Q, h.K, h.V, new(Scale), pattern, pass);
+        var o = Run(h.Q, h.K, h.V, new(Scale, h.Start, kv.Positions.ToArray(), kv.Count), pattern, pass);
         kv.Attended(h.Q);
         kv.Settle();
         return o;

@@ -111,17 +111,10 @@ static class FlashAttention
 
     static Tensor Attend(bool stored, Tensor q, Tensor k, Tensor v, bool causal)
     {
-        if (!stored) return causal ? Softmax.Fused<Plain, Causal, SoftmaxWeights>(q, k, v, new(), new(), new()) : Softmax.Fused<Plain, Everything, SoftmaxWeights>(q, k, v, new(), new(), new());
-        int n = q.Shape[2]; var s = (q * (1 / Real.Sqrt(q.Shape[3]))).MatMulT(k);
-        if (!causal) return s.Softmax().MatMul(v);
-        var mask = Tensor.Full([n, n], Real.NegativeInfinity);
-        for (int i = 0; i < n; i++) mask.Span.Slice(i * n, i + 1).Clear();
-        return (s + mask).Softmax().MatMul(v);
+        if (stored) return StoredAttention.Attend(q, k, v, causal);
+        return causal ? Softmax.Fused<Plain, Causal, SoftmaxWeights>(q, k, v, new(), new(), new()) : Softmax.Fused<Plain, Everything, SoftmaxWeights>(q, k, v, new(), new(), new());
     }
 
     static Action Pass(ClaimRun run, bool stored, int n, int heads, bool causal, int d = 64)
-    {
-        var (q, k, v) = Inputs(run, n, heads, d);
-        return Trials.Step(run.Rng["g"], () => Attend(stored, q, k, v, causal));
-    }
+    { var (q, k, v) = Inputs(run, n, heads, d); return Trials.Step(run.Rng["g"], () => Attend(stored, q, k, v, causal)); }
 }

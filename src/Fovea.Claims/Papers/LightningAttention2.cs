@@ -105,10 +105,7 @@ static class LightningAttention2
     static Tensor Attend(bool quadratic, Tensor q, Tensor k, Tensor v, double decay) => Recurrence.Attend(new object(), q, k, v, LogDecay(decay), new Pass { Training = true, Reference = quadratic });
 
     static Action Pass(ClaimRun run, bool quadratic, int n)
-    {
-        var (q, k, v) = Inputs(run, n);
-        return Trials.Step(run.Rng["g"], () => Attend(quadratic, q, k, v, 0.99));
-    }
+    { var (q, k, v) = Inputs(run, n); return Trials.Step(run.Rng["g"], () => Attend(quadratic, q, k, v, 0.99)); }
     static Action Kernel(ClaimRun run, int n)
     {
         var (q, k, v) = Inputs(run, n); var g = Trials.Draw(run.Rng["g"], v.Shape); var size = new ScanSize(1, n, 64, 64, 0); Real[] state = new Real[size.State], o = new Real[n * 64], log = [(Real)Math.Log(0.99)];
@@ -119,8 +116,5 @@ static class LightningAttention2
         };
     }
     static Action Tiled(ClaimRun run, int n)
-    {
-        var (q, k, v) = Inputs(run, n);
-        return Trials.Step(run.Rng["g"], () => Softmax.Fused<Plain, Causal, SoftmaxWeights>(q, k, v, new(), new(), new()));
-    }
+    { var (q, k, v) = Inputs(run, n); return Trials.Step(run.Rng["g"], () => Softmax.Fused<Plain, Causal, SoftmaxWeights>(q, k, v, new(), new(), new())); }
 }

@@ -12,14 +12,14 @@ public sealed class BlockTopKAttention(AttentionConfig c, Weights w, int block =
 {
     protected override Tensor Attend(Heads h, Pass pass)
     {
-        h = Positioned(h, pass);
-        var (q, k, v) = (h.Q, h.K, h.V); int count = k.Shape[2];
-        KvState? kv = h.Self ? pass.Memory?.Kv(this, () => new GrowingKv()) : null;
-        if (kv is not null) { kv.Append(k, v, h.Start); (k, v, count) = (kv.Keys, kv.Values, kv.Count); }
+        (h, var kv) = Remember(h, () => new GrowingKv(), pass);
+        var (q, k, v) = (h.Q, h.K, h.V); int count = kv?.Count ?? k.Shape[2];
         var call = new Softmax.Call(Start: h.Start, Keys: count, Blocks: Choose(q, k, count, h.Start));
-        return pass.Reference || pass.Wants(Part.Scores) || pass.Wants(Part.Pattern)
+        var o = pass.Reference || pass.Wants(Part.Scores) || pass.Wants(Part.Pattern)
             ? Softmax.Plain<Plain, Causal, SoftmaxWeights>(q, k, v, new(), new(), call, pass)
             : Softmax.Fused<Plain, Causal, SoftmaxWeights>(q, k, v, new(), new(), call);
+        kv?.Settle();
+        return o;
     }
 
     BlockList Choose(Tensor q, Tensor k, int count, int start)

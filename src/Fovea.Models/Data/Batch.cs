@@ -44,6 +44,7 @@ public abstract class Source
 
     /// <summary>Writes one row; both spans hold Length tokens and are overwritten entirely.</summary>
     private protected abstract void Fill(Dice dice, Span<int> inputs, Span<int> targets);
+    internal void Write(Dice dice, Span<int> inputs, Span<int> targets) => Fill(dice, inputs, targets);
 
     /// <summary>Inputs are all tokens but the last, targets all but the first.</summary>
     private protected static void Next(ReadOnlySpan<int> tokens, Span<int> inputs, Span<int> targets) { tokens[..^1].CopyTo(inputs); tokens[1..].CopyTo(targets); }

@@ -4,13 +4,14 @@ namespace Fovea.Units;
 
 public class DataTests
 {
-    public static TheoryData<string> Sources => ["recall", "copy", "backcopy", "needle", "grammar"];
+    public static TheoryData<string> Sources => ["recall", "copy", "backcopy", "needle", "sink", "grammar"];
     static Source Make(string name) => name switch
     {
         "recall" => new Recall(70, 7, 33),
         "copy" => new CopyTask(70, 5),
         "backcopy" => new BigramBackcopy(new Rng(9), 70, 17, 3),
         "needle" => new NeedleText(200, 3),
+        "sink" => new WithSink(new Recall(70, 7, 33)),
         _ => new GrammarText(133),
     };
 

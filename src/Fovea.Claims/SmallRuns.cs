@@ -1,0 +1,69 @@
+using Fovea.Mechanisms;
+using Fovea.Models;
+namespace Fovea.Claims;
+
+/// <summary>Training and measuring of the small language models that claims compare. Models of one run start from the same key and see the same batches.</summary>
+static class SmallRuns
+{
+    /// <summary>A decoder trained on a source, or read from the cache under its name, which must tell apart all that this run compares.</summary>
+    public static DecoderModel Train(ClaimRun run, string name, ModelConfig config, Source data, int steps, int batch, double rate = 3e-3, Mixer? mixer = null, Weights? from = null)
+    {
+        var w = run.Trained(name, () =>
+        {
+            var w = from ?? Weights.Random(run.Rng["weights"]);
+            var model = new DecoderModel(config, w, mixer);
+            new Trainer(w, new AdamW(decay: 0.01), new() { Steps = steps, Schedule = new WarmupCosine(rate, steps / 10, steps), Rng = run.Rng["passes"] }).Run((i, pass) =>
+            {
+                var b = data.Batch(run.Rng["train"], i, batch);
+                return model.Loss(b.Inputs, b.Targets, b.Size, pass);
+            }, step => { if (step % 20 == 0) run.Report($"{name}: step {step} of {steps}"); }, run.Cancel);
+            return w;
+        });
+        return new(config, w, mixer);
+    }
+
+    /// <summary>Held-out batches, the same for all models of a run.</summary>
+    public static IEnumerable<Batch> HeldOut(ClaimRun run, Source data, int batches, int size) => Enumerable.Range(0, batches).Select(i => data.Batch(run.Rng["held out"], i, size));
+
+    /// <summary>Cross-entropy in nats of every place of a batch, [B·N]; 0 where nothing is asked.</summary>
+    public static double[] Losses(DecoderModel model, Batch b)
+    {
+        using var scope = Scope.NoGrad();
+        return [.. model.Forward(b.Inputs, b.Size, Pass.Eval).CrossEntropyRows(b.Targets).Span.ToArray().Select(x => (double)x)];
+    }
+
+    /// <summary>Mean cross-entropy in nats over what is asked.</summary>
+    public static double Loss(DecoderModel model, IEnumerable<Batch> batches)
+    {
+        double sum = 0; int asked = 0;
+        foreach (var b in batches) { sum += Losses(model, b).Sum(); asked += b.Asked; }
+        return sum / asked;
+    }
+
+    /// <summary>Share of what is asked where the likeliest token is the target.</summary>
+    public static double Accuracy(DecoderModel model, IEnumerable<Batch> batches)
+    {
+        int right = 0, asked = 0;
+        foreach (var b in batches)
+        {
+            using var scope = Scope.NoGrad();
+            var logits = model.Forward(b.Inputs, b.Size, Pass.Eval); int v = logits.Shape[-1];
+            for (int i = 0; i < b.Targets.Length; i++)
+            {
+                if (b.Targets[i] < 0) continue;
+                asked++;
+                if (System.Numerics.Tensors.TensorPrimitives.IndexOfMax(logits.Span.Slice(i * v, v)) == b.Targets[i]) right++;
+            }
+        }
+        return (double)right / asked;
+    }
+
+    /// <summary>The largest absolute difference; not a number if shapes differ or something is.</summary>
+    public static double Apart(ReadOnlySpan<Real> a, ReadOnlySpan<Real> b)
+    {
+        if (a.Length != b.Length) return double.NaN;
+        double worst = 0;
+        for (int i = 0; i < a.Length; i++) worst = double.IsNaN(worst) || Real.IsNaN(a[i] - b[i]) ? double.NaN : Math.Max(worst, Math.Abs(a[i] - b[i]));
+        return worst;
+    }
+}
