@@ -23,7 +23,7 @@ public class PatternTests
         {
             Tensor Part(Tensor y) => y.Slice(2, starts[t], starts[t + 1]);
             var alone = Softmax.Plain<Plain, Causal, SoftmaxWeights>(Part(x[0]), Part(x[1]), Part(x[2]), new(), new(), new(), Pass.Eval);
-            Assert.True(AttentionLaws.Difference(Part(packed), alone) < 1e-5);
+            Assert.True(Draws.Difference(Part(packed), alone) < 1e-5);
         }
     }
 }
