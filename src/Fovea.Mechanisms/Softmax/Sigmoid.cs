@@ -4,15 +4,16 @@ namespace Fovea.Mechanisms;
 
 /// <summary>
 /// o_i = Σ_j σ(q_i·k_j/√D + b) v_j (Eq. 3): each weight stands alone, rows do not sum to one. b = −ln n with n the configured length, so that the output
-/// starts with the size that softmax gives it; <paramref name="bias"/> sets another. Queries and keys are RMS-normalised per head as the paper advises (§4.3),
-/// without learned gains.
+/// starts with the size that softmax gives it; <paramref name="bias"/> sets another. Queries and keys are RMS-normalised per head, with a learned gain per
+/// channel, as the paper advises (§4.3); <paramref name="normalise"/> = false leaves that out.
 /// </summary>
 [From("sigmoid-attention", "Eq. 3")]
 [Traits(Traits.Causal | Traits.Bidirectional | Traits.Cross | Traits.Grouped | Traits.Incremental | Traits.Exact)]
 public sealed class SigmoidAttention(AttentionConfig c, Weights w, double? bias = null, bool normalise = true)
     : SoftmaxAttention<Shifted, Causal, SigmoidWeights>(c, w, new((Real)(bias ?? -Math.Log(c.Length))), new())
 {
-    protected override Heads Prepare(Heads h) => normalise ? h with { Q = h.Q.RmsNorm(null, (Real)1e-6), K = h.K.RmsNorm(null, (Real)1e-6) } : h;
+    readonly Tensor? q = normalise ? w["q_norm"].Get("weight", [c.HeadDim], Init.Ones) : null, k = normalise ? w["k_norm"].Get("weight", [c.HeadDim], Init.Ones) : null;
+    protected override Heads Prepare(Heads h) => normalise ? h with { Q = h.Q.RmsNorm(q, (Real)1e-6), K = h.K.RmsNorm(k, (Real)1e-6) } : h;
 }
 
 /// <summary>s + b</summary>
