@@ -4,7 +4,7 @@ namespace Fovea.Units;
 
 public class DataTests
 {
-    public static TheoryData<string> Sources => ["recall", "copy", "backcopy", "needle", "sink", "grammar"];
+    public static TheoryData<string> Sources => ["recall", "copy", "backcopy", "needle", "sink", "melodies", "grammar"];
     static Source Make(string name) => name switch
     {
         "recall" => new Recall(70, 7, 33),
@@ -12,6 +12,7 @@ public class DataTests
         "backcopy" => new BigramBackcopy(new Rng(9), 70, 17, 3),
         "needle" => new NeedleText(200, 3),
         "sink" => new WithSink(new Recall(70, 7, 33)),
+        "melodies" => new Melodies(192),
         _ => new GrammarText(133),
     };
 
@@ -151,5 +152,44 @@ public class DataTests
         Assert.Contains("1 bytes", Assert.Throws<InvalidDataException>(() => new Corpus([65], 8)).Message);
         Assert.Throws<InvalidDataException>(() => new Corpus([], 8));
         Assert.Equal(90, new Corpus(new byte[100], 8).Train.Length);
+    }
+}
+
+public class MelodyTests
+{
+    [Fact]
+    public void The_refrain_returns_note_for_note()
+    {
+        var b = new Melodies(4 * Melodies.Section).Batch(new Rng(3), 0, 5);
+        for (int r = 0; r < 5; r++)
+        {
+            var x = b.Input(r).ToArray();
+            Assert.Equal(x[..Melodies.Section], x[(2 * Melodies.Section)..(3 * Melodies.Section)]);
+            Assert.NotEqual(x[..Melodies.Section], x[Melodies.Section..(2 * Melodies.Section)]);
+        }
+        Assert.False(Melodies.Repeats(Melodies.Section)); Assert.True(Melodies.Repeats(2 * Melodies.Section)); Assert.False(Melodies.Repeats(0));
+    }
+
+    [Fact]
+    public void Every_note_that_begins_ends()
+    {
+        var x = new Melodies(3 * 40).Batch(new Rng(4), 0, 1).Inputs;
+        for (int i = 0; i < x.Length; i += 3) { Assert.InRange(x[i], 0, 127); Assert.InRange(x[i + 1], 256, 355); Assert.Equal(x[i] + 128, x[i + 2]); }
+    }
+
+    [Fact]
+    public void Transposing_moves_pitches_and_nothing_else()
+    {
+        Assert.Equal([MusicEvents.NoteOn(63), MusicEvents.TimeShift(7), MusicEvents.NoteOff(63), MusicEvents.Velocity(3)], MusicEvents.Transpose([MusicEvents.NoteOn(60), MusicEvents.TimeShift(7), MusicEvents.NoteOff(60), MusicEvents.Velocity(3)], 3));
+        Assert.Throws<ArgumentOutOfRangeException>(() => MusicEvents.Transpose([MusicEvents.NoteOn(126)], 2));
+        Assert.Equal(388, MusicEvents.Vocabulary);
+    }
+
+    [Fact]
+    public void A_sink_comes_first_and_is_not_asked()
+    {
+        var inner = new BigramBackcopy(new Rng(9), 20, 17, 3); var source = new WithSink(inner, 1); var a = inner.Batch(new Rng(1), 0, 2); var b = source.Batch(new Rng(1), 0, 2);
+        Assert.Equal(20, source.Length);
+        for (int r = 0; r < 2; r++) { Assert.Equal([source.Sink, .. a.Input(r)[1..]], b.Input(r).ToArray()); Assert.Equal([-1, .. a.Target(r)[1..]], b.Target(r).ToArray()); }
     }
 }
