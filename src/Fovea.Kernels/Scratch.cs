@@ -29,6 +29,19 @@ public unsafe readonly ref struct Scratch : IDisposable
     /// <summary>Bytes that this thread's scratch holds.</summary>
     public static long HeldBytes => Arena.Mine.Held;
 
+    /// <summary>
+    /// Calls run on a thread of its own, whose scratch starts empty, with all kernels on that thread: what it returned, plus the bytes of scratch that it
+    /// came to hold. For measuring memory.
+    /// </summary>
+    public static long Fresh(Func<long> run)
+    {
+        long bytes = 0; int threads = Threads.Max; Exception? error = null;
+        var alone = new Thread(() => { try { bytes = run() + HeldBytes; } catch (Exception e) { error = e; } });
+        try { Threads.Max = 1; alone.Start(); alone.Join(); } finally { Threads.Max = threads; }
+        if (error is not null) System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(error);
+        return bytes;
+    }
+
     sealed class Arena
     {
         [ThreadStatic] static Arena? mine;

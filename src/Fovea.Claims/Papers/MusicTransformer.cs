@@ -50,20 +50,13 @@ public static class MusicTransformer
     public static Evidence Memory(ClaimRun run)
     {
         const int d = 64;
-        long Fused(int n)
+        long Fused(int n) => Scratch.Fresh(() => Diagnostics.PeakBytes(() =>
         {
-            // On a thread of its own, whose scratch memory starts empty, and alone, so that all of it is counted.
-            long bytes = 0; int threads = Threads.Max;
-            var measure = new Thread(() => bytes = Diagnostics.PeakBytes(() =>
-            {
-                using var scope = Scope.Train();
-                Tensor q = Draw(run, "q", [1, 1, n, d]), k = Draw(run, "k", [1, 1, n, d]), v = Draw(run, "v", [1, 1, n, d]), e = Draw(run, "e", [1, n, d]);
-                var o = run.Ablated ? (q.MatMulT(k) + RelativeShift.Gather(q, e, n, (i, j) => Math.Max(0, n - 1 - i + j) % n)).Softmax().MatMul(v) : RelativeAttention.Fused(q, k, v, e);
-                o.Sum().Backward();
-            }) + Scratch.HeldBytes);
-            try { Threads.Max = 1; measure.Start(); measure.Join(); } finally { Threads.Max = threads; }
-            return bytes;
-        }
+            using var scope = Scope.Train();
+            Tensor q = Draw(run, "q", [1, 1, n, d]), k = Draw(run, "k", [1, 1, n, d]), v = Draw(run, "v", [1, 1, n, d]), e = Draw(run, "e", [1, n, d]);
+            var o = run.Ablated ? (q.MatMulT(k) + RelativeShift.Gather(q, e, n, (i, j) => Math.Max(0, n - 1 - i + j) % n)).Softmax().MatMul(v) : RelativeAttention.Fused(q, k, v, e);
+            o.Sum().Backward();
+        }));
         // The gather does not fit at the lengths that the fused form is measured at.
         var (few, many) = run.Ablated ? (64, 256) : (512, 8192);
         double exponent = Math.Log((double)Fused(many) / Fused(few)) / Math.Log((double)many / few);
