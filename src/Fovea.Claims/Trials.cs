@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Fovea.Kernels;
 using Fovea.Models;
 namespace Fovea.Claims;
 
@@ -37,18 +38,24 @@ static class Trials
         return (loss, right / (double)asked);
     }
 
-    /// <summary>Seconds of each action: the best of several rounds, in turns, so that what disturbs one disturbs all.</summary>
+    /// <summary>Seconds of each action: the best of several rounds, in turns and on one thread, so that what disturbs one disturbs all, and waiting for a busy core counts as little as it can.</summary>
     public static double[] Fastest(ClaimRun run, int rounds, params Action[] actions)
     {
         var best = new double[actions.Length]; Array.Fill(best, double.PositiveInfinity);
-        for (int round = -1; round < rounds; round++)
-            for (int i = 0; i < actions.Length; i++)
-            {
-                run.Cancel.ThrowIfCancellationRequested();
-                long start = Stopwatch.GetTimestamp(); actions[i]();
-                // The first round compiles.
-                if (round >= 0) best[i] = Math.Min(best[i], Stopwatch.GetElapsedTime(start).TotalSeconds);
-            }
+        int threads = Threads.Max;
+        try
+        {
+            Threads.Max = 1;
+            for (int round = -1; round < rounds; round++)
+                for (int i = 0; i < actions.Length; i++)
+                {
+                    run.Cancel.ThrowIfCancellationRequested();
+                    long start = Stopwatch.GetTimestamp(); actions[i]();
+                    // The first round compiles.
+                    if (round >= 0) best[i] = Math.Min(best[i], Stopwatch.GetElapsedTime(start).TotalSeconds);
+                }
+        }
+        finally { Threads.Max = threads; }
         return best;
     }
 

@@ -58,13 +58,15 @@ public abstract class HeadAttention : Attention
             pass.At(Part.Value, v.Forward(context).SplitHeads(Config.Groups)), x, start, self);
         var y = pass.At(Part.Z, Attend(Prepare(heads), pass));
         if (self) pass.Memory?.Advance(this, n);
-        return pass.At(Part.AttnOut, o.Forward(Finish(y.MergeHeads(), x)));
+        return pass.At(Part.AttnOut, Leave(o.Forward(Finish(y.MergeHeads(), x, pass)), x, pass));
     }
 
     /// <summary>What happens to queries and keys before positions enter: normalisation and the like.</summary>
     protected virtual Heads Prepare(Heads h) => h;
     /// <summary>What happens to the merged head outputs y [B,N,H·E] before the output projection; x is the layer's input.</summary>
-    protected virtual Tensor Finish(Tensor y, Tensor x) => y;
+    protected virtual Tensor Finish(Tensor y, Tensor x, Pass pass) => y;
+    /// <summary>What happens to the layer's output y [B,N,C] after the output projection.</summary>
+    protected virtual Tensor Leave(Tensor y, Tensor x, Pass pass) => y;
     /// <summary>→ [B,H,N,E]</summary>
     protected abstract Tensor Attend(Heads h, Pass pass);
 

@@ -13,7 +13,7 @@ public sealed class DeltaRuleAttention(AttentionConfig c, Weights w) : Recurrent
 
     protected override Heads Prepare(Heads h) => h with { Q = h.Q.Silu().L2Normalise((Real)1e-6), K = h.K.Silu().L2Normalise((Real)1e-6) };
     protected override Tensor Gate(Tensor x) => beta.Forward(x).Sigmoid().SplitHeads(Config.Heads);
-    protected override Tensor Finish(Tensor y, Tensor x)
+    protected override Tensor Finish(Tensor y, Tensor x, Pass pass)
     {
         var (b, n, c) = y.Shape;
         return y.Reshape([b, n, Config.Heads, c / Config.Heads]).RmsNorm(null, (Real)1e-6).Reshape([b, n, c]);

@@ -14,7 +14,7 @@ public sealed class GatedLinearAttention(AttentionConfig c, Weights w, double te
     protected override Heads Prepare(Heads h) => h with { Q = h.Q * (1 / Real.Sqrt(h.Q.Shape[3])) };
     // σ(z)^(1/τ) = exp(−softplus(−z)/τ)
     protected override Tensor Gate(Tensor x) => ((-gate.Forward(x)).Softplus() * (Real)(-1 / temperature)).Exp().SplitHeads(Config.Heads);
-    protected override Tensor Finish(Tensor y, Tensor x)
+    protected override Tensor Finish(Tensor y, Tensor x, Pass pass)
     {
         var (b, n, c) = y.Shape;
         return y.Reshape([b, n, Config.Heads, c / Config.Heads]).RmsNorm(null, (Real)1e-6).Reshape([b, n, c]) * output.Forward(x).Silu();

@@ -6,12 +6,14 @@ namespace Fovea.Mechanisms;
 /// </summary>
 [From("2006.16236", "Eq. 7")]
 [Traits(Traits.Causal | Traits.Bidirectional | Traits.Cross | Traits.Grouped | Traits.Incremental | Traits.Exact | Traits.Linear | Traits.ConstantState)]
-public sealed class LinearAttention(AttentionConfig c, Weights w) : HeadAttention(c, w)
+public sealed class LinearAttention(AttentionConfig c, Weights w) : HeadAttention(c, w), IFeatureMap
 {
     protected override Tensor Attend(Heads h, Pass pass)
     {
         h = Positioned(h, pass);
-        var (q, k, v) = (h.Q.EluPlusOne(), PerHead(h.K).EluPlusOne(), PerHead(h.V));
-        return Config.Causal && h.Self ? Recurrence.Normalised(this, q, k, v, null, pass, (Real)1e-6) : Recurrence.Bidirectional(q, k, v, (Real)1e-6);
+        var (q, k) = Features(h.Q, h.K);
+        return Config.Causal && h.Self ? Recurrence.Normalised(this, q, PerHead(k), PerHead(h.V), null, pass, (Real)1e-6) : Recurrence.Bidirectional(q, PerHead(k), PerHead(h.V), (Real)1e-6);
     }
+
+    public (Tensor Q, Tensor K) Features(Tensor q, Tensor k) => (q.EluPlusOne(), k.EluPlusOne());
 }
