@@ -19,7 +19,10 @@ public static class Based
         Mixer elu = (_, c, w) => new LinearAttention(c with { Position = null }, w);
         var mixer = Layouts.Of(layout, new Dictionary<char, Mixer>
         {
-            ['c'] = (_, c, w) => new BaseConv(c, w), ['w'] = (_, c, w) => new SlidingWindowAttention(c, w, Window), ['s'] = ModelConfig.Softmax, ['e'] = elu,
+            ['c'] = (_, c, w) => new BaseConv(c, w),
+            ['w'] = (_, c, w) => new SlidingWindowAttention(c, w, Window),
+            ['s'] = ModelConfig.Softmax,
+            ['e'] = elu,
             ['l'] = run.Ablated ? elu : (_, c, w) => new BasedAttention(c, w, featureDim),
         });
         string name = run.Ablated ? layout.Replace('l', 'e') : layout + featureDim;

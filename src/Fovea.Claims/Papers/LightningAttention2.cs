@@ -92,7 +92,6 @@ static class LightningAttention2
         }
         return Evidence.AtMost(Diagnostics.PeakBytes(Pass(run, false, n)) / (double)Diagnostics.PeakBytes(Steps), 0.2, note: "256 tokens, a head of 64");
     }
-
     [Claim("swapping the form in a trained model changes its held-out loss by at most 1e-4")]
     static Evidence SameModel(ClaimRun run)
     {
@@ -102,11 +101,9 @@ static class LightningAttention2
         double blocks = Trials.Test(run, Model(w), source, 8, 4).Loss, left = Trials.Test(run, Model(w), source, 8, 4, reference: true).Loss;
         return Evidence.All(Evidence.AtMost(Math.Abs(blocks - left), 1e-4, "nats"), Evidence.AtMost(blocks, 2.5, "nats", "loss, against 5.5 of an untrained model"));
     }
-
     static (Tensor Q, Tensor K, Tensor V) Inputs(ClaimRun run, int n) => (Trials.Draw(run.Rng["q"], [1, 1, n, 64], (Real)0.125), Trials.Draw(run.Rng["k"], [1, 1, n, 64]), Trials.Draw(run.Rng["v"], [1, 1, n, 64]));
     static Tensor LogDecay(double decay) => Tensor.Full([1], (Real)Math.Log(decay));
     static Tensor Attend(bool quadratic, Tensor q, Tensor k, Tensor v, double decay) => Recurrence.Attend(new object(), q, k, v, LogDecay(decay), new Pass { Training = true, Reference = quadratic });
-
     static Action Pass(ClaimRun run, bool quadratic, int n)
     { var (q, k, v) = Inputs(run, n); return Trials.Step(run.Rng["g"], () => Attend(quadratic, q, k, v, 0.99)); }
     static Action Kernel(ClaimRun run, int n)

@@ -15,6 +15,8 @@ public static class Layouts
     /// <summary>The layers of Based (arXiv 2402.18668, §5.1): c short convolutions, l Taylor linear attention with feature size d', w a sliding window. The default is the layout of its 27-layer model.</summary>
     public static Mixer Based(int featureDim = 16, int window = 64, string layout = "clwccclwccclwccclwccclwcccc") => Of(layout, new Dictionary<char, Mixer>
     {
-        ['c'] = (_, c, w) => new BaseConv(c, w), ['l'] = (_, c, w) => new BasedAttention(c, w, featureDim), ['w'] = (_, c, w) => new SlidingWindowAttention(c, w, window),
+        ['c'] = (_, c, w) => new BaseConv(c, w),
+        ['l'] = (_, c, w) => new BasedAttention(c, w, featureDim),
+        ['w'] = (_, c, w) => new SlidingWindowAttention(c, w, window),
     });
 }
