@@ -1,14 +1,18 @@
+using System.Reflection;
 using System.Text.Json;
 namespace Fovea.Claims;
 
-/// <summary>Evidence files: one ID.json per paper in a folder; where the folder has none, the ones this assembly was built with.</summary>
-public sealed class EvidenceStore(string? folder)
+/// <summary>Evidence files: one ID.json per paper in a folder; where the folder has none, the ones <paramref name="shipped"/> was built with.</summary>
+public sealed class EvidenceStore(string? folder, Assembly? shipped = null)
 {
+    /// <summary>A store over a folder (may be null: none), backed by the evidence that Fovea ships with.</summary>
+    public static EvidenceStore Over(string? folder) => new(folder, typeof(EvidenceStore).Assembly);
+
     /// <summary>The evidence of a paper; no runs if there is none. A file that is not evidence is an <see cref="InvalidDataException"/>.</summary>
     public EvidenceFile Read(string id)
     {
         string? path = folder is null ? null : Path.Combine(folder, id + ".json");
-        using var stream = path is not null && File.Exists(path) ? File.OpenRead(path) : typeof(EvidenceStore).Assembly.GetManifestResourceStream($"evidence/{id}.json");
+        using var stream = path is not null && File.Exists(path) ? File.OpenRead(path) : shipped?.GetManifestResourceStream($"evidence/{id}.json");
         if (stream is null) return new(id, []);
         try
         {

@@ -23,7 +23,7 @@ static class PapersCommand
         var command = new Command("list", "The paper table.") { family, json };
         command.SetAction(p =>
         {
-            var catalogue = Catalogue.Open(); var index = Index(catalogue); var store = new EvidenceStore(p.GetValue(evidence));
+            var catalogue = Catalogue.Open(); var index = Index(catalogue); var store = EvidenceStore.Over(p.GetValue(evidence));
             string? only = p.GetValue(family);
             if (only is not null && !catalogue.Families.Contains(only)) throw new UsageException($"--family {only}: expected one of {string.Join(", ", catalogue.Families)}");
             var rows = index.Papers.Where(c => only is null || c.Paper.Family == only).Select(c => (c.Paper, Status: Name(PaperIndex.StatusOf(c, store)))).ToList();
@@ -45,7 +45,7 @@ static class PapersCommand
         var command = new Command("show", "What a paper is, where its code is, and its evidence.") { id, json };
         command.SetAction(p =>
         {
-            var catalogue = Catalogue.Open(); var store = new EvidenceStore(p.GetValue(evidence));
+            var catalogue = Catalogue.Open(); var store = EvidenceStore.Over(p.GetValue(evidence));
             var code = Index(catalogue)[Find(catalogue, p.GetValue(id)!).Id];
             var runs = store.Read(code.Paper.Id).Runs;
             string status = Name(PaperIndex.StatusOf(code, store));
@@ -86,7 +86,7 @@ static class PapersCommand
             if (asked.Length > 0 == p.GetValue(all)) throw new UsageException("papers run: expected either ids or --all");
             var papers = p.GetValue(all) ? index.Papers.Where(c => c.Claims.Count > 0).ToList() : [.. asked.Select(id => index[Find(catalogue, id).Id]).Distinct()];
             if (papers.FirstOrDefault(c => c.Claims.Count == 0) is { } none) throw new UsageException($"'{none.Paper.Id}' has no claims yet; 'fovea papers list' shows what each paper has");
-            return Run(terminal, papers, p.GetValue(seed), p.GetValue(ablated), p.GetValue(quick), p.GetValue(quick) ? null : new EvidenceStore(p.GetValue(evidence)), new Fixtures(p.GetValue(cache)), p.GetValue(json));
+            return Run(terminal, papers, p.GetValue(seed), p.GetValue(ablated), p.GetValue(quick), p.GetValue(quick) ? null : EvidenceStore.Over(p.GetValue(evidence)), new Fixtures(p.GetValue(cache)), p.GetValue(json));
         });
         return command;
     }

@@ -61,7 +61,7 @@ public class ClaimTests
     public void Evidence_is_read_back_as_it_was_written_and_a_run_replaces_its_like()
     {
         string folder = Directory.CreateTempSubdirectory("fovea-units-").FullName; var store = new EvidenceStore(folder);
-        Assert.Empty(store.Read("lla").Runs);
+        Assert.Empty(store.Read("hedgehog").Runs); Assert.NotEmpty(EvidenceStore.Over(folder).Read("flashattention").Runs);
         foreach (var run in (PaperRun[])[Run("hedgehog", 2), Run("hedgehog", 1), Run("hedgehog", 2, ablated: true), Run("hedgehog", 2)]) store.Add(run);
         var runs = store.Read("hedgehog").Runs;
         Assert.Equal([(1, false), (2, false), (2, true)], runs.Select(r => (r.Seed, r.Ablated)));
