@@ -100,6 +100,7 @@ public sealed class MohTunedAttention : ChosenHeads
     protected override (Tensor, bool[]) Choose(Heads h, Pass pass)
     {
         var (b, heads, n, _) = h.Q.Shape;
+        if (shared == heads) return Joined(Tensor.Full([b, n, shared], 1), Tensor.Zeros([b, n, 0]), Tensor.Zeros([b, n, 0]));
         var norms = (h.Q.Square().Sum(-1) + (Real)1e-12).Sqrt().Reshape([b, heads, n]).Permute(0, 2, 1);
         var sigma = ((norms - norms.Mean(-1)).Square().Mean(-1) + (Real)1e-12).Sqrt();
         var r = (norms / sigma).Slice(2, shared, heads).Softmax(); var mask = Top(r, top);
