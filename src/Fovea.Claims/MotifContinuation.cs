@@ -10,21 +10,8 @@ static class MotifContinuation
     public static double Share(ClaimRun run, DecoderModel model)
     {
         const int size = 64, events = 16, prime = 2 * Melodies.Section + 6; int close = 0;
-        var pieces = new Melodies(prime + events).Batch(run.Rng["primes"], 0, size); var made = new int[size][]; var memory = new Memory();
-        int[] next = [.. Enumerable.Range(0, size).SelectMany(b => pieces.Input(b)[..prime].ToArray())];
-        for (int b = 0; b < size; b++) made[b] = new int[events];
-        for (int t = 0; t < events; t++)
-        {
-            using var scope = Scope.NoGrad();
-            var p = model.Forward(next, size, new Pass { Memory = memory }); int n = p.Shape[1];
-            p = p.Rows(n - 1, n).Softmax(); next = new int[size];
-            for (int b = 0; b < size; b++)
-            {
-                double u = run.Rng["samples"][t].Uniform(b); int x = 0, v = MusicEvents.Vocabulary;
-                while (x < v - 1 && (u -= p.Span[b * v + x]) > 0) x++;
-                next[b] = made[b][t] = x;
-            }
-        }
+        var pieces = new Melodies(prime + events).Batch(run.Rng["primes"], 0, size);
+        var made = SmallRuns.Sample(model, [.. Enumerable.Range(0, size).SelectMany(b => pieces.Input(b)[..prime].ToArray())], size, events, run.Rng["samples"]);
         for (int b = 0; b < size; b++) if (Mechanism.Distance(Letters(made[b]), Letters(pieces.Input(b)[6..(6 + events)])) <= 4) close++;
         return (double)close / size;
     }

@@ -58,6 +58,38 @@ static class SmallRuns
         return (double)right / asked;
     }
 
+    /// <summary>Tokens one by one; → loss in nats of each, [length][streams].</summary>
+    public static double[][] Stream(DecoderModel model, Batch text, Memory memory)
+    {
+        var losses = new double[text.Length][]; var tokens = new int[text.Size]; var targets = new int[text.Size];
+        for (int t = 0; t < text.Length; t++)
+        {
+            for (int b = 0; b < text.Size; b++) (tokens[b], targets[b]) = (text.Input(b)[t], text.Target(b)[t]);
+            using var scope = Scope.NoGrad();
+            losses[t] = [.. model.Forward(tokens, text.Size, new Pass { Memory = memory }).CrossEntropyRows(targets).Span.ToArray().Select(x => (double)x)];
+        }
+        return losses;
+    }
+
+    /// <summary>So many tokens after each of size prompts of one length, [size][tokens], each drawn with the probability that the model gives it.</summary>
+    public static int[][] Sample(DecoderModel model, int[] prompts, int size, int tokens, Rng rng)
+    {
+        int[][] made = [.. Enumerable.Range(0, size).Select(_ => new int[tokens])]; var memory = new Memory(); int[] next = prompts;
+        for (int t = 0; t < tokens; t++)
+        {
+            using var scope = Scope.NoGrad();
+            var p = model.Forward(next, size, new Pass { Memory = memory }); int n = p.Shape[1], v = p.Shape[2];
+            p = p.Rows(n - 1, n).Softmax(); next = new int[size];
+            for (int b = 0; b < size; b++)
+            {
+                double u = rng[t].Uniform(b); int x = 0;
+                while (x < v - 1 && (u -= p.Span[b * v + x]) > 0) x++;
+                next[b] = made[b][t] = x;
+            }
+        }
+        return made;
+    }
+
     /// <summary>The largest absolute difference; not a number if shapes differ or something is.</summary>
     public static double Apart(ReadOnlySpan<Real> a, ReadOnlySpan<Real> b)
     {

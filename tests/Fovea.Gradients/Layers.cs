@@ -34,6 +34,17 @@ public sealed class Layers
         Check(_ => (x, _) => Fovea.Losses.BinaryCrossEntropy(x, target.Sigmoid()), 3, 5);
         Check(_ => (x, _) => Fovea.Losses.Distillation(x, target), 3, 5);
     }
+    [Fact] public void Lstm() => Check(w => { var l = new Lstm(w, 5, 4); return (x, _) => l.Forward(x, new(x.Slice(1, 0, 1).Slice(2, 0, 4).Reshape([2, 4]), x.Slice(1, 1, 2).Slice(2, 1, 5).Reshape([2, 4]))).Outputs; }, 2, 3, 5);
+    [Fact] public void AdditiveScore() => Check(w => { var s = new AdditiveScore(w, 5, 5, 4); return (x, _) => s.Forward(s.Keys(x), x.Slice(1, 0, 2)); }, 2, 3, 5);
+    [Fact]
+    public void Pointers()
+    {
+        Check(w => { var m = new PointerNetwork(w, 2, 6); return (x, _) => m.Loss(x, [3, 1, 0, -1, -1, 2, 4, 3, 1, 0]); }, 2, 4, 2);
+        Check(w => { var m = new DictionaryNetwork(w, 2, 6, 5); return (x, _) => m.Loss(x, [3, 1, 0, -1, -1, 2, 4, 3, 1, 0]); }, 2, 4, 2);
+    }
+    [Fact] public void RelativeShift() => Check(_ => (x, _) => Tensor.Concat(-1, Fovea.Mechanisms.RelativeShift.Skew(x.Slice(3, 0, 3)), Fovea.Mechanisms.RelativeShift.SkewPrevious(x)), 2, 1, 3, 5);
+    [Fact]
+    public void StraightThrough_is_off_unless_asked() => Check(w => { var a = new MohTunedAttention(new(16, 4), w, 1, 2); return (x, p) => a.Forward(x, p); }, 2, 9, 16);
     [Fact] public void Dropout() => Check(w => { var d = new Dropout(w["drop"], 0.5); return d.Forward; }, 2, 3, 5);
 
     public static TheoryData<string> Scalings => ["none", "linear", "ntk", "yarn", "llama3", "half"];
