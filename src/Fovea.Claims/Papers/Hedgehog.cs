@@ -64,7 +64,7 @@ static class Hedgehog
     static DecoderModel Teacher(ClaimRun run) => new(Config, run.Trained("hedgehog-teacher", () =>
     {
         var w = Weights.Random(run.Rng["weights"]);
-        Trials.Train(run, "teacher", new DecoderModel(Config, w), w, Task, 32, 700, 3e-3);
+        Trials.Train(run, "teacher", new DecoderModel(Config, w), w, Task, 32, 1200, 3e-3);
         return w;
     }));
 
