@@ -16,4 +16,16 @@ static class NaiveRecurrence
                 }
         return (o, s);
     }
+
+    /// <summary>The same with tensor operations, so that gradients flow and every state is kept for them.</summary>
+    public static Tensor Recorded(Tensor q, Tensor k, Tensor v, double decay)
+    {
+        var s = Tensor.Zeros([1, 1, q.Shape[3], v.Shape[3]]); var o = new List<Tensor>();
+        for (int t = 0; t < q.Shape[2]; t++)
+        {
+            s = s * (Real)decay + k.Slice(2, t, t + 1).Transpose().MatMul(v.Slice(2, t, t + 1));
+            o.Add(q.Slice(2, t, t + 1).MatMul(s));
+        }
+        return Tensor.Concat(2, [.. o]);
+    }
 }

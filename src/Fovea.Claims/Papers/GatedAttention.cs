@@ -46,7 +46,7 @@ static class GatedAttentionPaper
 
     /// <remarks>
     /// Does not reproduce: no sink forms in a minute of training, with or without gate. Neither did one in the catalogue's own setting (three layers of 64, four heads, 128 tokens,
-    /// 1,200 steps: weight 0.02 on the first token in the layers after the first). Sinks on this text are reported after 10,000 steps of far larger batches.
+    /// 1,200 steps: weight 0.02 on the first token in the layers after the first).
     /// </remarks>
     [Claim("it needs no attention sink: weight on the first token in the layers after the first is at most half of that of plain attention, which is at least 0.2")]
     static Evidence NoSink(ClaimRun run)
