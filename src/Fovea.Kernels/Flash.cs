@@ -31,9 +31,9 @@ public static unsafe class Flash
         fixed (Real* pq = q, pk = k, pv = v, po = o, pl = lse) fixed (int* at = keyPositions)
         {
             var view = new FlashView<TPattern>(s.Queries, queryOffset, at, pattern, blocks);
-            if (s.Queries <= FlashDecode<TScore, TPattern, TWeights>.Few || blocks is { QueryBlock: <= 2 })
+            if (s.Queries <= FlashDecode<TScore, TPattern, TWeights, DenseRows, DenseRows>.Few || blocks is { QueryBlock: <= 2 })
             {
-                var few = new FlashDecode<TScore, TPattern, TWeights>(s, view, score, pq, pk, pv, po, pl, &work);
+                var few = new FlashDecode<TScore, TPattern, TWeights, DenseRows, DenseRows>(s, view, score, pq, new(pk, s.KeyRows, s.Dim), new(pv, s.KeyRows, s.ValueDim), po, pl, &work);
                 width.Run(ref few);
             }
             else

@@ -1,15 +1,14 @@
-using System.Runtime.CompilerServices;
 namespace Fovea.Kernels;
 
 /// <summary>
-/// Attention for few queries, or for lists that differ from query to query: nothing is packed, keys and values are read once, where they lie.
+/// Attention for few queries, or for lists that differ from query to query: nothing is packed, keys and values are read once, where they lie and in the form that they have.
 /// A task is a key head with its queries, over a fixed range of keys; the partial results of the ranges are then joined in their order.
 /// </summary>
-readonly unsafe struct FlashDecode<TScore, TPattern, TWeights>(AttentionSize s, FlashView<TPattern> view, TScore score, Real* q, Real* k, Real* v, Real* o, Real* lse, long* work) : IWide
-    where TScore : struct, IScore where TPattern : struct, IPattern where TWeights : struct, INormaliser
+readonly unsafe partial struct FlashDecode<TScore, TPattern, TWeights, TKeys, TValues>(AttentionSize s, FlashView<TPattern> view, TScore score, Real* q, TKeys keys, TValues values, Real* o, Real* lse, long* work) : IWide
+    where TScore : struct, IScore where TPattern : struct, IPattern where TWeights : struct, INormaliser where TKeys : struct, IRowSource where TValues : struct, IRowSource
 {
     readonly AttentionSize s = s; readonly FlashView<TPattern> view = view; readonly TScore score = score;
-    readonly Real* q = q, k = k, v = v, o = o, lse = lse; readonly long* work = work;
+    readonly Real* q = q, o = o, lse = lse; readonly TKeys keys = keys; readonly TValues values = values; readonly long* work = work;
     /// <summary>Queries up to which this is faster than packing the keys.</summary>
     public const int Few = 4;
     const int Step = 64, Range = 1024;
@@ -26,92 +25,31 @@ readonly unsafe struct FlashDecode<TScore, TPattern, TWeights>(AttentionSize s, 
         Threads.For(checked((int)rows), (int)Math.Clamp((1 << 14) / ((long)ranges * s.ValueDim), 1, rows), new Join<TLanes, V>(this, acc, max, sum, ranges));
     }
 
-    readonly struct Tasks<TLanes, V>(FlashDecode<TScore, TPattern, TWeights> f, Real* acc, Real* max, Real* sum, int parts, int ranges) : IRows where TLanes : struct, ILanes<V> where V : struct
+    readonly struct Tasks<TLanes, V>(FlashDecode<TScore, TPattern, TWeights, TKeys, TValues> f, Real* acc, Real* max, Real* sum, int parts, int ranges) : IRows where TLanes : struct, ILanes<V> where V : struct
     {
         public void Run(int from, int to)
         {
-            var s = f.s;
+            var s = f.s; int places = s.Group * Few;
             using var scratch = Scratch.Open();
-            Real* qs = scratch.Take((long)s.Group * Few * s.Dim);
-            var t = new Pieces<TLanes, V>(f, scratch.Take(Step + 64), scratch.TakeInts(2 * Step), scratch.TakeInts(2 * Step + 2));
+            var t = new Rows<TLanes, V>(f, scratch.Take((long)places * s.Dim), scratch.Take((long)places * s.ValueDim), scratch.Take(places), scratch.Take(places),
+                scratch.Take((long)places * Step + 64), scratch.Take((long)Step * Math.Max(s.Dim, s.ValueDim)), scratch.TakeInts(4 * Step + 2));
             for (int x = from; x < to; x++)
             {
-                int range = x % ranges, first = x / ranges % parts * Few, n = Math.Min(Few, s.Queries - first), kv = x / ranges / parts, rows = s.Group * n;
-                int low = ranges == 1 ? 0 : range * Range, high = ranges == 1 ? s.Keys : Math.Min(s.Keys, low + Range);
-                for (int r = 0; r < rows; r++)
+                int range = x % ranges, low = ranges == 1 ? 0 : range * Range, high = ranges == 1 ? s.Keys : Math.Min(s.Keys, low + Range), first = x / ranges % parts * Few;
+                t.Open(x / ranges / parts, first, Math.Min(Few, s.Queries - first));
+                if (f.view.Blocks is null) for (int at = low; at < high; at += Step) t.Step(at, Math.Min(high, at + Step));
+                else t.Listed(low, high);
+                for (int r = 0; r < t.Count; r++)
                 {
-                    long row = Row(kv, first, n, r), slot = row * ranges + range;
-                    FlashRows.Scale<TLanes, V>(f.q + row * s.Dim, s.Scale, qs + (nint)r * s.Dim, s.Dim, s.Dim);
-                    new Span<Real>(acc + slot * s.ValueDim, s.ValueDim).Clear(); max[slot] = Real.NegativeInfinity; sum[slot] = 0;
-                }
-                // A step of keys and values stays in L1 while all rows pass over it.
-                for (int at = low; f.view.Blocks is null && at < high; at += Step)
-                    for (int r = 0; r < rows; r++) { Open(ref t, kv, first, n, r, range); t.Add(at, Math.Min(high, at + Step), qs + (nint)r * s.Dim); t.Close(); }
-                for (int r = 0; f.view.Blocks is not null && r < rows; r++)
-                {
-                    Open(ref t, kv, first, n, r, range);
-                    var windows = f.view.Named((int)(Row(kv, first, n, r) / s.Queries), first + r % n, low, high);
-                    while (windows.Next(out int a, out int b)) for (; a < b; a += Step) t.Add(a, Math.Min(b, a + Step), qs + (nint)r * s.Dim);
-                    t.Close();
+                    long slot = t.Row(r) * ranges + range;
+                    new Span<Real>(t.Acc + (nint)r * s.ValueDim, s.ValueDim).CopyTo(new(acc + slot * s.ValueDim, s.ValueDim)); max[slot] = t.Max[r]; sum[slot] = t.Sum[r];
                 }
             }
             Interlocked.Add(ref *f.work, t.Pairs * (s.Dim + s.ValueDim));
         }
-
-        // Rows of a task: the query heads of its key head, and of each its queries.
-        long Row(int kv, int first, int n, int r) => ((long)kv * f.s.Group + r / n) * f.s.Queries + first + r % n;
-        void Open(ref Pieces<TLanes, V> t, int kv, int first, int n, int r, int range)
-        {
-            long row = Row(kv, first, n, r), slot = row * ranges + range;
-            t.Head = (int)(row / f.s.Queries % f.s.Heads); t.Query = first + r % n; t.Kv = kv;
-            t.Acc = acc + slot * f.s.ValueDim; t.Max = max + slot; t.Sum = sum + slot;
-        }
     }
 
-    /// <summary>Collects up to <see cref="Step"/> keys of one row, wherever they lie, before the softmax and the values are touched.</summary>
-    struct Pieces<TLanes, V>(FlashDecode<TScore, TPattern, TWeights> f, Real* logits, int* pieces, int* runs) where TLanes : struct, ILanes<V> where V : struct
-    {
-        public int Head, Query, Kv; public Real* Acc, Max, Sum; public long Pairs;
-        int used, count;
-
-        public void Add(int from, int to, Real* q)
-        {
-            var s = f.s; int n = to - from;
-            var cover = f.view.Tile(Query, Query + 1, from, to);
-            if (cover == Cover.None) return;
-            if (used + n > Step) Close();
-            Real* at = logits + used;
-            new Span<Real>(at, n).Clear();
-            RowProduct.Dots<TLanes, V>(q, f.k + ((long)Kv * s.KeyRows + from) * s.Dim, s.Dim, at, n, s.Dim);
-            bool mixed = cover == Cover.Mixed, gaps = typeof(TScore) != typeof(Plain) && f.view.Gaps(from, to);
-            if (mixed || typeof(TScore) != typeof(Plain))
-            {
-                int found = f.view.Runs(Query, from, to, mixed ? &mixed : null, int.MaxValue, gaps, runs);
-                for (int u = 0; u < found; u++) f.score.Row(new(at + runs[2 * u] - from, runs[2 * u + 1] - runs[2 * u]), Head, f.view.At(Query), f.view.KeyAt(runs[2 * u]));
-                FlashView<TPattern>.Outside(at, from, n, runs, found, Real.NegativeInfinity);
-            }
-            pieces[2 * count] = from; pieces[2 * count++ + 1] = n; used += n; Pairs += n;
-        }
-
-        public void Close()
-        {
-            if (used == 0) return;
-            int e = f.s.ValueDim, w = TLanes.Count;
-            if (Soft)
-            {
-                int places = (used + w - 1) / w * w;
-                for (int j = used; j < places; j++) logits[j] = Real.NegativeInfinity;
-                Real keep = FlashRows.Online<TLanes, V>(logits, places, ref *Max, ref *Sum);
-                if (keep != 1) FlashRows.Scale<TLanes, V>(Acc, keep, Acc, e, e);
-            }
-            else TWeights.Weights(new(logits, used));
-            Real* p = logits;
-            for (int i = 0; i < count; p += pieces[2 * i + 1], i++) RowProduct.Sweep<TLanes, V>(p, f.v + ((long)Kv * f.s.KeyRows + pieces[2 * i]) * e, e, Acc, e, pieces[2 * i + 1]);
-            used = count = 0;
-        }
-    }
-
-    readonly struct Join<TLanes, V>(FlashDecode<TScore, TPattern, TWeights> f, Real* acc, Real* max, Real* sum, int ranges) : IRows where TLanes : struct, ILanes<V> where V : struct
+    readonly struct Join<TLanes, V>(FlashDecode<TScore, TPattern, TWeights, TKeys, TValues> f, Real* acc, Real* max, Real* sum, int ranges) : IRows where TLanes : struct, ILanes<V> where V : struct
     {
         public void Run(int from, int to)
         {

@@ -49,6 +49,35 @@ readonly unsafe struct RowProduct(Real* x, nint xStep, Real* b, nint bStep, nint
         for (; j < n; j++) c[j] += Dot<TLanes, V>(x, b + j * ld, k);
     }
 
+    /// <summary>c[r·ldc + j] += Σ_i x[r·k + i]·b[j·ld + i] for four rows r: two rows of B are loaded for eight products.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Dots4<TLanes, V>(Real* x, Real* b, nint ld, Real* c, nint ldc, int n, int k) where TLanes : struct, ILanes<V> where V : struct
+    {
+        int w = TLanes.Count, j = 0; Real* x1 = x + k, x2 = x1 + k, x3 = x2 + k;
+        for (; j + 2 <= n; j += 2)
+        {
+            Real* b0 = b + j * ld, b1 = b0 + ld;
+            V s0 = TLanes.Set(0), s1 = s0, s2 = s0, s3 = s0, t0 = s0, t1 = s0, t2 = s0, t3 = s0; int i = 0;
+            for (; i + w <= k; i += w)
+            {
+                V u = TLanes.Load(b0 + i), v = TLanes.Load(b1 + i), y = TLanes.Load(x + i);
+                s0 = TLanes.Fma(u, y, s0); t0 = TLanes.Fma(v, y, t0); y = TLanes.Load(x1 + i);
+                s1 = TLanes.Fma(u, y, s1); t1 = TLanes.Fma(v, y, t1); y = TLanes.Load(x2 + i);
+                s2 = TLanes.Fma(u, y, s2); t2 = TLanes.Fma(v, y, t2); y = TLanes.Load(x3 + i);
+                s3 = TLanes.Fma(u, y, s3); t3 = TLanes.Fma(v, y, t3);
+            }
+            Real a0 = TLanes.Sum(s0), a1 = TLanes.Sum(s1), a2 = TLanes.Sum(s2), a3 = TLanes.Sum(s3), e0 = TLanes.Sum(t0), e1 = TLanes.Sum(t1), e2 = TLanes.Sum(t2), e3 = TLanes.Sum(t3);
+            for (; i < k; i++)
+            {
+                a0 += x[i] * b0[i]; a1 += x1[i] * b0[i]; a2 += x2[i] * b0[i]; a3 += x3[i] * b0[i];
+                e0 += x[i] * b1[i]; e1 += x1[i] * b1[i]; e2 += x2[i] * b1[i]; e3 += x3[i] * b1[i];
+            }
+            Real* at = c + j;
+            at[0] += a0; at[1] += e0; at += ldc; at[0] += a1; at[1] += e1; at += ldc; at[0] += a2; at[1] += e2; at += ldc; at[0] += a3; at[1] += e3;
+        }
+        for (; j < n; j++) for (int r = 0; r < 4; r++) c[r * ldc + j] += Dot<TLanes, V>(x + (nint)r * k, b + j * ld, k);
+    }
+
     /// <summary>Σ x·y over k numbers.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Real Dot<TLanes, V>(Real* x, Real* y, int k) where TLanes : struct, ILanes<V> where V : struct
@@ -83,6 +112,28 @@ readonly unsafe struct RowProduct(Real* x, nint xStep, Real* b, nint bStep, nint
             for (; j < n; j++) for (int u = 0; u < 8; u++) c[j] += x[i + u] * p[u * ld + j];
         }
         for (; i < k; i++) Plus<TLanes, V>(c, x[i], b + i * ld, n);
+    }
+
+    /// <summary>c[r·n + j] += Σ_i x[r·ldx + i]·b[i·ld + j] for four rows r: two registers of B are loaded for eight products.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Sweep4<TLanes, V>(Real* x, nint ldx, Real* b, nint ld, Real* c, int n, int k) where TLanes : struct, ILanes<V> where V : struct
+    {
+        int w = TLanes.Count, j = 0; Real* x1 = x + ldx, x2 = x1 + ldx, x3 = x2 + ldx;
+        for (; j + 2 * w <= n; j += 2 * w)
+        {
+            Real* c0 = c + j, c1 = c0 + n, c2 = c1 + n, c3 = c2 + n, p = b + j;
+            V s0 = TLanes.Load(c0), s1 = TLanes.Load(c1), s2 = TLanes.Load(c2), s3 = TLanes.Load(c3), t0 = TLanes.Load(c0 + w), t1 = TLanes.Load(c1 + w), t2 = TLanes.Load(c2 + w), t3 = TLanes.Load(c3 + w);
+            for (int i = 0; i < k; i++, p += ld)
+            {
+                V u = TLanes.Load(p), v = TLanes.Load(p + w), y = TLanes.Set(x[i]);
+                s0 = TLanes.Fma(u, y, s0); t0 = TLanes.Fma(v, y, t0); y = TLanes.Set(x1[i]);
+                s1 = TLanes.Fma(u, y, s1); t1 = TLanes.Fma(v, y, t1); y = TLanes.Set(x2[i]);
+                s2 = TLanes.Fma(u, y, s2); t2 = TLanes.Fma(v, y, t2); y = TLanes.Set(x3[i]);
+                s3 = TLanes.Fma(u, y, s3); t3 = TLanes.Fma(v, y, t3);
+            }
+            TLanes.Store(c0, s0); TLanes.Store(c1, s1); TLanes.Store(c2, s2); TLanes.Store(c3, s3); TLanes.Store(c0 + w, t0); TLanes.Store(c1 + w, t1); TLanes.Store(c2 + w, t2); TLanes.Store(c3 + w, t3);
+        }
+        if (j < n) for (int r = 0; r < 4; r++) Sweep<TLanes, V>(x + r * ldx, b + j, ld, c + (nint)r * n + j, n - j, k);
     }
 
     /// <summary>c[n] += x·b[n]</summary>
