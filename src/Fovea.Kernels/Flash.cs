@@ -45,6 +45,26 @@ public static unsafe class Flash
         Work.Add(work);
     }
 
+    /// <summary>
+    /// Attention over keys and values that a row source hands out, such as the pages of a cache: as Forward, meant for few queries (each four of them read all keys again).
+    /// </summary>
+    public static void Few<TScore, TPattern, TWeights, TKeys, TValues>(in AttentionSize s, ReadOnlySpan<Real> q, TKeys keys, TValues values,
+        int queryOffset, ReadOnlySpan<int> keyPositions, TScore score, TPattern pattern, BlockList? blocks, Span<Real> o, Span<Real> lse)
+        where TScore : struct, IScore where TPattern : struct, IPattern where TWeights : struct, INormaliser where TKeys : struct, IRowSource where TValues : struct, IRowSource
+    {
+        s.Check(); blocks?.Check(s); long rows = (long)s.Batch * s.Heads * s.Queries;
+        Guard.Holds(q, rows * s.Dim); Guard.Holds(o, rows * s.ValueDim);
+        if (typeof(TWeights) == typeof(SoftmaxWeights)) Guard.Holds(lse, rows);
+        Check(keyPositions, s.Keys);
+        long work = 0;
+        fixed (Real* pq = q, po = o, pl = lse) fixed (int* at = keyPositions)
+        {
+            var few = new FlashDecode<TScore, TPattern, TWeights, TKeys, TValues>(s, new(s.Queries, queryOffset, at, pattern, blocks), score, pq, keys, values, po, pl, &work);
+            Wide.Run(ref few);
+        }
+        Work.Add(work);
+    }
+
     static void Check(ReadOnlySpan<int> keyPositions, int keys)
     {
         if (keyPositions.IsEmpty) return;

@@ -25,14 +25,12 @@ readonly unsafe partial struct FlashDecode<TScore, TPattern, TWeights, TKeys, TV
         public void Step(int from, int to)
         {
             const int step = FlashDecode<TScore, TPattern, TWeights, TKeys, TValues>.Step;
-            var s = f.s; int n = to - from, seen = 0, e = s.ValueDim;
+            int n = to - from, seen = 0;
             for (int r = 0; r < Count; r++) if (f.view.Tile(Query(r), Query(r) + 1, from, to) != Cover.None) seen++;
             if (seen == 0) return;
             Pairs += (long)seen * n;
             new Span<Real>(logits, Count * step).Clear();
-            Real* k = f.keys.Rows(kv, from, n, buffer); int at = 0;
-            for (; at + 4 <= Count; at += 4) RowProduct.Dots4<TLanes, V>(q + (nint)at * s.Dim, k, s.Dim, logits + (nint)at * step, step, n, s.Dim);
-            for (; at < Count; at++) RowProduct.Dots<TLanes, V>(q + (nint)at * s.Dim, k, s.Dim, logits + (nint)at * step, n, s.Dim);
+            f.keys.Dots<TLanes, V>(kv, from, n, q, Count, logits, step, buffer);
             for (int r = 0; r < Count; r++)
             {
                 Real* row = logits + (nint)r * step;
@@ -40,9 +38,7 @@ readonly unsafe partial struct FlashDecode<TScore, TPattern, TWeights, TKeys, TV
                 if (cover == Cover.None) { new Span<Real>(row, n).Clear(); continue; }
                 Shape(row, r, from, to, cover); Weigh(row, r, n);
             }
-            Real* v = f.values.Rows(kv, from, n, buffer);
-            for (at = 0; at + 4 <= Count; at += 4) RowProduct.Sweep4<TLanes, V>(logits + (nint)at * step, step, v, e, Acc + (nint)at * e, e, n);
-            for (; at < Count; at++) RowProduct.Sweep<TLanes, V>(logits + (nint)at * step, v, e, Acc + (nint)at * e, e, n);
+            f.values.Sweep<TLanes, V>(kv, from, n, logits, step, Acc, Count, buffer);
         }
 
         /// <summary>Row after row over the blocks of its list. Up to a step of keys are collected, wherever they lie, before the softmax and the values are touched.</summary>
@@ -59,13 +55,13 @@ readonly unsafe partial struct FlashDecode<TScore, TPattern, TWeights, TKeys, TV
 
         void Collect(int r, int from, int to)
         {
-            var s = f.s; int n = to - from;
+            int n = to - from;
             var cover = f.view.Tile(Query(r), Query(r) + 1, from, to);
             if (cover == Cover.None) return;
             if (used + n > FlashDecode<TScore, TPattern, TWeights, TKeys, TValues>.Step) Close(r);
             Real* at = logits + used;
             new Span<Real>(at, n).Clear();
-            RowProduct.Dots<TLanes, V>(q + (nint)r * s.Dim, f.keys.Rows(kv, from, n, buffer), s.Dim, at, n, s.Dim);
+            f.keys.Dots<TLanes, V>(kv, from, n, q + (nint)r * f.s.Dim, 1, at, 0, buffer);
             Shape(at, r, from, to, cover);
             pieces[2 * found] = from; pieces[2 * found++ + 1] = n; used += n; Pairs += n;
         }
@@ -75,7 +71,7 @@ readonly unsafe partial struct FlashDecode<TScore, TPattern, TWeights, TKeys, TV
             if (used == 0) return;
             Weigh(logits, r, used);
             int e = f.s.ValueDim; Real* p = logits;
-            for (int i = 0; i < found; p += pieces[2 * i + 1], i++) RowProduct.Sweep<TLanes, V>(p, f.values.Rows(kv, pieces[2 * i], pieces[2 * i + 1], buffer), e, Acc + (nint)r * e, e, pieces[2 * i + 1]);
+            for (int i = 0; i < found; p += pieces[2 * i + 1], i++) f.values.Sweep<TLanes, V>(kv, pieces[2 * i], pieces[2 * i + 1], p, 0, Acc + (nint)r * e, 1, buffer);
             used = found = 0;
         }
 

@@ -1,0 +1,131 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+namespace Fovea.Kernels;
+
+/// <summary>Products with weights that stay in their format.</summary>
+public static unsafe class Quantised
+{
+    // Numbers of weights per task: enough to hide the hand-over, few enough for many tasks.
+    const int Grain = 1 << 16;
+    /// <summary>Rows of x up to which every one reads the weights itself; above, weights are decoded once for all rows.</summary>
+    const int Few = 3;
+
+    /// <summary>y [M,N] = x [M,K] · Wᵀ for W [N,K] in a format, row after row. y is overwritten. K must fill whole blocks.</summary>
+    public static void MatMul<TFormat>(ReadOnlySpan<byte> weights, int n, int k, ReadOnlySpan<float> x, int m, Span<float> y) where TFormat : struct, INumberFormat
+    {
+        Guard.AtLeast(n, 1); Guard.AtLeast(k, 1); Guard.AtLeast(m, 0);
+        if (k % TFormat.Block != 0) throw new ArgumentException($"{TFormat.Name}: rows of {k} weights do not fill blocks of {TFormat.Block}");
+        long bytes = n * Formats.RowBytes<TFormat>(k);
+        if (weights.Length < bytes) throw new ArgumentException($"{TFormat.Name}: {weights.Length} bytes, {n} rows of {k} weights need {bytes}");
+        Guard.Holds(x, (long)m * k); Guard.Holds(y, (long)m * n);
+        fixed (byte* w = weights) fixed (float* px = x, py = y) MatMul<TFormat>(w, n, k, px, m, py);
+    }
+
+    /// <summary>As above without a limit on the size of W, which may be a mapped file.</summary>
+    public static void MatMul<TFormat>(byte* weights, int n, int k, float* x, int m, float* y) where TFormat : struct, INumberFormat
+    {
+        if (m == 0) return;
+        if (m > Few) { Threads.For(n, 64, new Panels<TFormat>(weights, n, k, x, m, y)); return; }
+        TFormat.Few(weights, n, k, x, m, y);
+    }
+
+    internal static void Floats<TFormat>(byte* weights, int n, int k, float* x, int m, float* y) where TFormat : struct, INumberFormat
+    {
+        Work.Add((long)m * n * k); new Span<float>(y, m * n).Clear();
+        Threads.For(n, RowsPerTask(n, k), new Floated<TFormat>(weights, n, k, x, m, y));
+    }
+
+    readonly struct Floated<TFormat>(byte* weights, int n, int k, float* x, int m, float* y) : IRows where TFormat : struct, INumberFormat
+    {
+        public void Run(int from, int to) { for (int r = 0; r < m; r++) FloatRows<TFormat>(weights + from * (nint)Formats.RowBytes<TFormat>(k), to - from, k, x + (nint)r * k, y + (nint)r * n + from); }
+    }
+
+    // Four rows at a time: the sums of one hide the latency of the others'.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal static void FloatRows<TFormat>(byte* weights, int n, int k, float* x, float* y) where TFormat : struct, INumberFormat
+    {
+        int blocks = k / TFormat.Block, r = 0; nint bytes = (nint)blocks * TFormat.BlockBytes;
+        for (; r + 4 <= n; r += 4)
+        {
+            byte* a = weights + r * bytes; Vector256<float> s = default, t = default, u = default, v = default; float* at = x;
+            for (int i = 0; i < blocks; i++, a += TFormat.BlockBytes, at += TFormat.Block)
+            {
+                s = TFormat.Dot(a, at, s); t = TFormat.Dot(a + bytes, at, t); u = TFormat.Dot(a + 2 * bytes, at, u); v = TFormat.Dot(a + 3 * bytes, at, v);
+            }
+            y[r] += Vector256.Sum(s); y[r + 1] += Vector256.Sum(t); y[r + 2] += Vector256.Sum(u); y[r + 3] += Vector256.Sum(v);
+        }
+        for (; r < n; r++)
+        {
+            byte* a = weights + r * bytes; Vector256<float> s = default; float* at = x;
+            for (int i = 0; i < blocks; i++, a += TFormat.BlockBytes, at += TFormat.Block) s = TFormat.Dot(a, at, s);
+            y[r] += Vector256.Sum(s);
+        }
+    }
+
+    /// <summary>As <see cref="Floats"/> with x rounded to 16-bit integers.</summary>
+    internal static void Integers<TFormat>(byte* weights, int n, int k, float* x, int m, float* y) where TFormat : struct, IIntegerFormat
+    {
+        using var scratch = Scratch.Open();
+        var rounded = (short*)scratch.Take((long)m * k / 2); var scales = (Rounded*)scratch.Take((long)m * k / 32 * 3);
+        Formats.Round(x, m * k / 32, rounded, scales);
+        Work.Add((long)m * n * k); new Span<float>(y, m * n).Clear();
+        Threads.For(n, RowsPerTask(n, k), new RoundedRows<TFormat>(weights, n, k, rounded, scales, m, y));
+    }
+
+    readonly struct RoundedRows<TFormat>(byte* weights, int n, int k, short* x, Rounded* scales, int m, float* y) : IRows where TFormat : struct, IIntegerFormat
+    {
+        public void Run(int from, int to)
+        {
+            for (int r = 0; r < m; r++) IntegerRows<TFormat>(weights + from * (nint)Formats.RowBytes<TFormat>(k), to - from, k, x + (nint)r * k, scales + (nint)r * k / 32, y + (nint)r * n + from);
+        }
+    }
+
+    internal static void IntegerRows<TFormat>(byte* weights, int n, int k, float* x, float* y) where TFormat : struct, IIntegerFormat
+    {
+        using var scratch = Scratch.Open();
+        var rounded = (short*)scratch.Take(k / 2); var scales = (Rounded*)scratch.Take(k / 32 * 3);
+        Formats.Round(x, k / 32, rounded, scales);
+        IntegerRows<TFormat>(weights, n, k, rounded, scales, y);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static void IntegerRows<TFormat>(byte* weights, int n, int k, short* x, Rounded* scales, float* y) where TFormat : struct, IIntegerFormat
+    {
+        int blocks = k / TFormat.Block, parts = TFormat.Block / 32, r = 0; nint bytes = (nint)blocks * TFormat.BlockBytes;
+        for (; r + 4 <= n; r += 4)
+        {
+            byte* a = weights + r * bytes; Vector256<float> s = default, t = default, u = default, v = default; short* at = x; Rounded* scale = scales;
+            for (int i = 0; i < blocks; i++, a += TFormat.BlockBytes, at += TFormat.Block, scale += parts)
+            {
+                s = TFormat.Dot(a, at, scale, s); t = TFormat.Dot(a + bytes, at, scale, t); u = TFormat.Dot(a + 2 * bytes, at, scale, u); v = TFormat.Dot(a + 3 * bytes, at, scale, v);
+            }
+            y[r] += Vector256.Sum(s); y[r + 1] += Vector256.Sum(t); y[r + 2] += Vector256.Sum(u); y[r + 3] += Vector256.Sum(v);
+        }
+        for (; r < n; r++)
+        {
+            byte* a = weights + r * bytes; Vector256<float> s = default; short* at = x; Rounded* scale = scales;
+            for (int i = 0; i < blocks; i++, a += TFormat.BlockBytes, at += TFormat.Block, scale += parts) s = TFormat.Dot(a, at, scale, s);
+            y[r] += Vector256.Sum(s);
+        }
+    }
+
+    static int RowsPerTask(int n, int k) => Math.Clamp((Grain / k + 3) / 4 * 4, 4, Math.Max(4, n));
+
+    // Many rows of x: some rows of weights are decoded, then multiplied with all of x.
+    readonly struct Panels<TFormat>(byte* weights, int n, int k, float* x, int m, float* y) : IRows where TFormat : struct, INumberFormat
+    {
+        public void Run(int from, int to)
+        {
+            const int rows = 64; nint bytes = (nint)Formats.RowBytes<TFormat>(k);
+            using var scratch = Scratch.Open();
+            float* w = scratch.Take((long)rows * k), part = scratch.Take((long)rows * m);
+            for (int r = from; r < to; r += rows)
+            {
+                int some = Math.Min(rows, to - r);
+                for (int i = 0; i < some; i++) Formats.DecodeRow<TFormat>(weights + (r + i) * bytes, w + (nint)i * k, k);
+                Gemm.NT(new(x, m * k), new(w, some * k), new(part, m * some), m, k, some);
+                for (int i = 0; i < m; i++) new Span<float>(part + (nint)i * some, some).CopyTo(new(y + (nint)i * n + r, some));
+            }
+        }
+    }
+}

@@ -1,0 +1,198 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+namespace Fovea.Kernels;
+
+/// <summary>
+/// How float32 numbers are kept in fewer bytes: a row is a sequence of blocks of <see cref="Block"/> numbers, each <see cref="BlockBytes"/> long, little-endian.
+/// Kernels are generic over formats and decode inside their loops; nothing is decoded ahead.
+/// </summary>
+public unsafe interface INumberFormat
+{
+    static abstract string Name { get; }
+    static abstract int Block { get; }
+    static abstract int BlockBytes { get; }
+    /// <summary>Writes one block as Block floats.</summary>
+    static abstract void Decode(byte* from, float* to);
+    /// <summary>sum + Σ w·x over a block, spread over eight lanes.</summary>
+    static abstract Vector256<float> Dot(byte* from, float* x, Vector256<float> sum);
+    /// <summary>y [M,N] = x [M,K] · Wᵀ row by row of x, in the way that suits the format: <see cref="Quantised.Floats"/> or <see cref="Quantised.Integers"/>.</summary>
+    static abstract void Few(byte* weights, int n, int k, float* x, int m, float* y);
+    /// <summary>y[j] += W[j]·x for n rows of k numbers, on this thread.</summary>
+    static abstract void Rows(byte* weights, int n, int k, float* x, float* y);
+}
+
+/// <summary>
+/// A format of 32 (or whole multiples of 32) small integers per scale. The other factor is then rounded to 16-bit integers with a scale per 32 numbers (relative error 1.6e-5 of the
+/// largest of them), and the products are summed as integers: half the instructions.
+/// </summary>
+public unsafe interface IIntegerFormat : INumberFormat
+{
+    /// <summary>sum + Σ w·x over a block; x as integers, and per 32 of them the scale and the sum of what was rounded.</summary>
+    static abstract Vector256<float> Dot(byte* from, short* x, Rounded* scales, Vector256<float> sum);
+}
+
+/// <summary>What 32 rounded numbers stand for: number = Scale·integer. HalfScale is Scale·2^112, for a scale that is still the bits of a half; Eighth an eighth of the sum of the numbers.</summary>
+public struct Rounded { public float Scale, HalfScale, Eighth; }
+
+/// <summary>A format that numbers can also be brought into.</summary>
+public unsafe interface IWritableFormat : INumberFormat
+{
+    /// <summary>Writes Block floats as one block. What is not finite is not representable in most formats; see <see cref="Formats.Encode{TFormat}"/>, which refuses it.</summary>
+    static abstract void Encode(float* from, byte* to);
+}
+
+/// <summary>Rows of numbers in and out of a format.</summary>
+public static unsafe class Formats
+{
+    /// <summary>Bytes of a row of n numbers; the last block may be partly empty.</summary>
+    public static long RowBytes<TFormat>(int n) where TFormat : struct, INumberFormat => (long)((n + TFormat.Block - 1) / TFormat.Block) * TFormat.BlockBytes;
+
+    /// <summary>Writes rows of x [Rows,Columns] into a format; to is overwritten. Numbers that are not finite are an <see cref="ArgumentException"/> that names the first.</summary>
+    public static void Encode<TFormat>(ReadOnlySpan<float> x, int columns, Span<byte> to) where TFormat : struct, IWritableFormat
+    {
+        int rows = Rows<TFormat>(x.Length, columns, to.Length);
+        for (int i = 0; i < x.Length; i++) if (!float.IsFinite(x[i])) throw new ArgumentException($"{TFormat.Name}: number {i} is {x[i]}, expected a finite one");
+        float* last = stackalloc float[TFormat.Block]; long bytes = RowBytes<TFormat>(columns);
+        fixed (float* p = x) fixed (byte* q = to)
+            for (int r = 0; r < rows; r++)
+            {
+                float* row = p + (long)r * columns; byte* at = q + r * bytes; int c = 0;
+                for (; c + TFormat.Block <= columns; c += TFormat.Block, at += TFormat.BlockBytes) TFormat.Encode(row + c, at);
+                if (c == columns) continue;
+                new Span<float>(last, TFormat.Block).Clear(); new Span<float>(row + c, columns - c).CopyTo(new(last, TFormat.Block));
+                TFormat.Encode(last, at);
+            }
+    }
+
+    /// <summary>Reads rows into y [Rows,Columns]; y is overwritten.</summary>
+    public static void Decode<TFormat>(ReadOnlySpan<byte> from, int columns, Span<float> y) where TFormat : struct, INumberFormat
+    {
+        int rows = Rows<TFormat>(y.Length, columns, from.Length); long bytes = RowBytes<TFormat>(columns);
+        fixed (byte* p = from) fixed (float* q = y) for (int r = 0; r < rows; r++) DecodeRow<TFormat>(p + r * bytes, q + (long)r * columns, columns);
+    }
+
+    static int Rows<TFormat>(int numbers, int columns, int bytes) where TFormat : struct, INumberFormat
+    {
+        Guard.AtLeast(columns, 1);
+        if (numbers % columns != 0) throw new ArgumentException($"{TFormat.Name}: {numbers} numbers are not rows of {columns}");
+        int rows = numbers / columns; long needed = rows * RowBytes<TFormat>(columns);
+        return bytes >= needed ? rows : throw new ArgumentException($"{TFormat.Name}: {bytes} bytes, {rows} rows of {columns} numbers need {needed}");
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal static void DecodeRow<TFormat>(byte* from, float* to, int columns) where TFormat : struct, INumberFormat
+    {
+        int c = 0;
+        for (; c + TFormat.Block <= columns; c += TFormat.Block, from += TFormat.BlockBytes) TFormat.Decode(from, to + c);
+        if (c < columns) Last<TFormat>(from, to + c, columns - c);
+    }
+    static void Last<TFormat>(byte* from, float* to, int n) where TFormat : struct, INumberFormat
+    {
+        float* whole = stackalloc float[TFormat.Block];
+        TFormat.Decode(from, whole);
+        new Span<float>(whole, n).CopyTo(new(to, n));
+    }
+
+    // 2^112: brings a half's exponent, read as a float's, to where it belongs; subnormal halves come out right, too.
+    const float HalfScale = 5.192296858534828e33f;
+
+    /// <summary>A half as a float, without the slow general conversion unless it is infinite or not a number.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Half(byte* p)
+    {
+        int h = *(ushort*)p;
+        return (h & 0x7c00) != 0x7c00 ? BitConverter.Int32BitsToSingle((h & 0x8000) << 16 | (h & 0x7fff) << 13) * HalfScale : (float)BitConverter.UInt16BitsToHalf((ushort)h);
+    }
+
+    /// <summary>Eight halves.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Halves(byte* p)
+    {
+        Vector256<int> w = Avx2.IsSupported ? Avx2.ConvertToVector256Int32((short*)p) : Vector256.Create(Vector128.WidenLower(Vector128.Load((short*)p)), Vector128.WidenUpper(Vector128.Load((short*)p)));
+        var special = Vector256.Equals(w & Vector256.Create(0x7c00), Vector256.Create(0x7c00)) & Vector256.Create(0x7f800000);
+        return ((w << 13 & Vector256.Create(unchecked((int)0x8fffe000))) | special).AsSingle() * Vector256.Create(HalfScale);
+    }
+
+    /// <summary>Eight signed bytes.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Bytes(sbyte* p)
+    {
+        if (Avx2.IsSupported) return Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(p));
+        var x = Vector128.WidenLower(Vector128.CreateScalar(*(long*)p).AsSByte());
+        return Vector256.ConvertToSingle(Vector256.Create(Vector128.WidenLower(x), Vector128.WidenUpper(x)));
+    }
+
+    /// <summary>Σ of a block of signed bytes times x, in eight lanes.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static Vector256<float> Dot32(sbyte* w, float* x)
+    {
+        var a = Bytes(w) * Vector256.Load(x); var b = Bytes(w + 8) * Vector256.Load(x + 8);
+        a = Vector256.MultiplyAddEstimate(Bytes(w + 16), Vector256.Load(x + 16), a); b = Vector256.MultiplyAddEstimate(Bytes(w + 24), Vector256.Load(x + 24), b);
+        return a + b;
+    }
+
+    /// <summary>Rounds x [32·blocks] to integers of 16 bits.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal static void Round(float* x, int blocks, short* to, Rounded* scales)
+    {
+        for (int b = 0; b < blocks; b++, x += 32, to += 32)
+        {
+            Vector256<float> u = Vector256.Load(x), v = Vector256.Load(x + 8), w = Vector256.Load(x + 16), z = Vector256.Load(x + 24);
+            var largest = Vector256.Max(Vector256.Max(Vector256.Abs(u), Vector256.Abs(v)), Vector256.Max(Vector256.Abs(w), Vector256.Abs(z)));
+            float most = Lanes256.MaxAcross(largest), sum = Vector256.Sum(u + v + (w + z));
+            // What is not finite stays so: the scale carries it into every sum.
+            float scale = most / 32767 + 0 * sum; var inverse = Vector256.Create(most is > 0 and < float.PositiveInfinity ? 32767 / most : 0);
+            scales[b] = new() { Scale = scale, HalfScale = scale * HalfScale, Eighth = sum / 8 };
+            Vector256.Store(Vector256.Narrow(Vector256.ConvertToInt32(Vector256.Round(u * inverse)), Vector256.ConvertToInt32(Vector256.Round(v * inverse))), to);
+            Vector256.Store(Vector256.Narrow(Vector256.ConvertToInt32(Vector256.Round(w * inverse)), Vector256.ConvertToInt32(Vector256.Round(z * inverse))), to + 16);
+        }
+    }
+
+    /// <summary>Σ of pairs of products of 16-bit integers: eight 32-bit sums.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static Vector256<int> Pairs(Vector256<short> a, Vector256<short> b)
+    {
+        if (Avx2.IsSupported) return Avx2.MultiplyAddAdjacent(a, b);
+        var (al, ah) = Vector256.Widen(a); var (bl, bh) = Vector256.Widen(b);
+        return al * bl + ah * bh;
+    }
+
+    /// <summary>Sixteen signed bytes as 16-bit integers.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static Vector256<short> Shorts(sbyte* p)
+    {
+        if (Avx2.IsSupported) return Avx2.ConvertToVector256Int16(p);
+        var x = Vector128.Load(p);
+        return Vector256.Create(Vector128.WidenLower(x), Vector128.WidenUpper(x));
+    }
+
+    /// <summary>Sixteen unsigned bytes as 16-bit integers.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static Vector256<short> Shorts(byte* p)
+    {
+        if (Avx2.IsSupported) return Avx2.ConvertToVector256Int16(p);
+        var x = Vector128.Load(p);
+        return Vector256.Create(Vector128.WidenLower(x), Vector128.WidenUpper(x)).AsInt16();
+    }
+
+    // The half at p in all lanes, its exponent still a half's: 2^112 too small. Reads four bytes. Vector arithmetic, since moving numbers over from scalar registers costs more.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static Vector256<float> Small(byte* p) => (Vector256.Create(*(int*)p) << 16 >> 3 & Vector256.Create(unchecked((int)0x8fffe000))).AsSingle();
+
+    /// <summary>sum + d·scale·products, d being the half at p.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static Vector256<float> Scaled(Vector256<int> products, byte* p, Rounded* scale, Vector256<float> sum) =>
+        Vector256.MultiplyAddEstimate(Vector256.ConvertToSingle(products), Small(p) * Vector256.Create(scale->HalfScale), sum);
+
+    /// <summary>sum + m·(sum of what was rounded), m being the half at p.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static Vector256<float> Shifted(byte* p, Rounded* scale, Vector256<float> sum) => Vector256.MultiplyAddEstimate(Small(p) * Vector256.Create(HalfScale), Vector256.Create(scale->Eighth), sum);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void Scale32(sbyte* w, float scale, float* to)
+    {
+        var s = Vector256.Create(scale);
+        Vector256.Store(Bytes(w) * s, to); Vector256.Store(Bytes(w + 8) * s, to + 8); Vector256.Store(Bytes(w + 16) * s, to + 16); Vector256.Store(Bytes(w + 24) * s, to + 24);
+    }
+}

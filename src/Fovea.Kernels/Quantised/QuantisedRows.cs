@@ -1,0 +1,45 @@
+namespace Fovea.Kernels;
+
+/// <summary>
+/// Keys or values [Heads,Rows,Dim] in a number format. One or two query rows multiply keys as they are; otherwise a tile is decoded for all rows. Nothing larger than a tile ever is.
+/// </summary>
+public readonly unsafe struct FormatRows<TFormat>(byte* start, long rows, int dim) : IRowSource where TFormat : struct, INumberFormat
+{
+    const int Direct = 2;
+    readonly long bytes = Formats.RowBytes<TFormat>(dim);
+    bool Whole => dim % TFormat.Block == 0;
+
+    public void Dots<TLanes, V>(int head, int first, int n, float* x, int count, float* to, nint step, float* scratch) where TLanes : struct, ILanes<V> where V : struct
+    {
+        byte* at = start + (head * rows + first) * bytes;
+        if (count > Direct || !Whole) { Decode(at, n, scratch); DenseRows.Dots<TLanes, V>(scratch, dim, n, x, count, to, step); return; }
+        for (int r = 0; r < count; r++) TFormat.Rows(at, n, dim, x + (nint)r * dim, to + r * step);
+    }
+
+    public void Sweep<TLanes, V>(int head, int first, int n, float* p, nint step, float* to, int count, float* scratch) where TLanes : struct, ILanes<V> where V : struct
+    {
+        byte* at = start + (head * rows + first) * bytes;
+        Decode(at, n, scratch);
+        DenseRows.Sweep<TLanes, V>(scratch, dim, n, p, step, to, count);
+    }
+
+    void Decode(byte* at, int n, float* scratch) { for (int i = 0; i < n; i++, at += bytes) Formats.DecodeRow<TFormat>(at, scratch + (nint)i * dim, dim); }
+}
+
+/// <summary>Attention over a cache that stays in its format.</summary>
+public static unsafe class QuantisedAttention
+{
+    /// <summary>
+    /// As <see cref="Flash.Forward{TScore,TPattern}"/> with keys and values [B,G,KeyRows] of rows in a format (see <see cref="Formats"/>), for any number of queries.
+    /// </summary>
+    public static void Forward<TScore, TPattern, TKeys, TValues>(in AttentionSize s, ReadOnlySpan<float> q, ReadOnlySpan<byte> k, ReadOnlySpan<byte> v,
+        int queryOffset, ReadOnlySpan<int> keyPositions, TScore score, TPattern pattern, Span<float> o, Span<float> lse)
+        where TScore : struct, IScore where TPattern : struct, IPattern where TKeys : struct, INumberFormat where TValues : struct, INumberFormat
+    {
+        s.Check(); long rows = (long)s.Batch * s.KvHeads * s.KeyRows;
+        if (k.Length < rows * Formats.RowBytes<TKeys>(s.Dim)) throw new ArgumentException($"k holds {k.Length} bytes, {rows} rows of {s.Dim} numbers as {TKeys.Name} need {rows * Formats.RowBytes<TKeys>(s.Dim)}");
+        if (v.Length < rows * Formats.RowBytes<TValues>(s.ValueDim)) throw new ArgumentException($"v holds {v.Length} bytes, {rows} rows of {s.ValueDim} numbers as {TValues.Name} need {rows * Formats.RowBytes<TValues>(s.ValueDim)}");
+        fixed (byte* pk = k, pv = v)
+            Flash.Few<TScore, TPattern, SoftmaxWeights, FormatRows<TKeys>, FormatRows<TValues>>(s, q, new(pk, s.KeyRows, s.Dim), new(pv, s.KeyRows, s.ValueDim), queryOffset, keyPositions, score, pattern, null, o, lse);
+    }
+}

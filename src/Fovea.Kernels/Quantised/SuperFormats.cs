@@ -1,0 +1,107 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+namespace Fovea.Kernels;
+
+/// <summary>What formats of 256 numbers with scales of six bits share: the scale and the minimum of each 32 numbers in 12 bytes.</summary>
+static unsafe class SixBits
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static (int Scale, int Min) Read(byte* p, int j) =>
+        j < 4 ? (p[j] & 63, p[j + 4] & 63) : (p[j + 4] & 15 | p[j - 4] >> 6 << 4, p[j + 4] >> 4 | p[j] >> 6 << 4);
+}
+
+/// <summary>Q4_K: halves d and m, eight pairs of six-bit numbers (s, n) and 256 four-bit numbers, w = d·s·q − m·n.</summary>
+public readonly unsafe struct Q4_K : INumberFormat
+{
+    public static string Name => "q4_k";
+    public static int Block => 256;
+    public static int BlockBytes => 144;
+    public static void Few(byte* weights, int n, int k, float* x, int m, float* y) => Quantised.Floats<Q4_K>(weights, n, k, x, m, y);
+    public static void Rows(byte* weights, int n, int k, float* x, float* y) => Quantised.FloatRows<Q4_K>(weights, n, k, x, y);
+    public static void Decode(byte* from, float* to)
+    {
+        float d = Formats.Half(from), m = Formats.Half(from + 2);
+        for (int j = 0; j < 8; j++) { var (s, n) = SixBits.Read(from + 4, j); var q = Part(from, j); Affine.Decode((sbyte*)&q, d * s, -m * n, to + 32 * j); }
+    }
+    public static Vector256<float> Dot(byte* from, float* x, Vector256<float> sum)
+    {
+        float d = Formats.Half(from), m = Formats.Half(from + 2);
+        for (int j = 0; j < 8; j++) { var (s, n) = SixBits.Read(from + 4, j); var q = Part(from, j); sum = Affine.Dot((sbyte*)&q, d * s, -m * n, x + 32 * j, sum); }
+        return sum;
+    }
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static Vector256<byte> Part(byte* p, int j)
+    {
+        var b = Vector256.Load(p + 16 + j / 2 * 32);
+        return (j % 2 == 0 ? b : (b.AsUInt16() >> 4).AsByte()) & Vector256.Create((byte)15);
+    }
+}
+
+/// <summary>Q5_K: as Q4_K with a fifth bit for every number.</summary>
+public readonly unsafe struct Q5_K : INumberFormat
+{
+    public static string Name => "q5_k";
+    public static int Block => 256;
+    public static int BlockBytes => 176;
+    public static void Few(byte* weights, int n, int k, float* x, int m, float* y) => Quantised.Floats<Q5_K>(weights, n, k, x, m, y);
+    public static void Rows(byte* weights, int n, int k, float* x, float* y) => Quantised.FloatRows<Q5_K>(weights, n, k, x, y);
+    public static void Decode(byte* from, float* to)
+    {
+        float d = Formats.Half(from), m = Formats.Half(from + 2);
+        for (int j = 0; j < 8; j++) { var (s, n) = SixBits.Read(from + 4, j); var q = Part(from, j); Affine.Decode((sbyte*)&q, d * s, -m * n, to + 32 * j); }
+    }
+    public static Vector256<float> Dot(byte* from, float* x, Vector256<float> sum)
+    {
+        float d = Formats.Half(from), m = Formats.Half(from + 2);
+        for (int j = 0; j < 8; j++) { var (s, n) = SixBits.Read(from + 4, j); var q = Part(from, j); sum = Affine.Dot((sbyte*)&q, d * s, -m * n, x + 32 * j, sum); }
+        return sum;
+    }
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static Vector256<byte> Part(byte* p, int j)
+    {
+        var b = Vector256.Load(p + 48 + j / 2 * 32); var bit = Vector256.Create((byte)(1 << j));
+        return (j % 2 == 0 ? b : (b.AsUInt16() >> 4).AsByte()) & Vector256.Create((byte)15) | Vector256.Equals(Vector256.Load(p + 16) & bit, bit) & Vector256.Create((byte)16);
+    }
+}
+
+/// <summary>Q6_K: 256 six-bit numbers, sixteen signed scales and a half d, w = d·s·(q − 32).</summary>
+public readonly unsafe struct Q6_K : INumberFormat
+{
+    public static string Name => "q6_k";
+    public static int Block => 256;
+    public static int BlockBytes => 210;
+    public static void Few(byte* weights, int n, int k, float* x, int m, float* y) => Quantised.Floats<Q6_K>(weights, n, k, x, m, y);
+    public static void Rows(byte* weights, int n, int k, float* x, float* y) => Quantised.FloatRows<Q6_K>(weights, n, k, x, y);
+    public static void Decode(byte* from, float* to)
+    {
+        float d = Formats.Half(from + 208); sbyte* s = (sbyte*)from + 192;
+        for (int j = 0; j < 8; j++)
+        {
+            var q = Part(from, j); var p = (sbyte*)&q; Vector256<float> a = Vector256.Create(d * s[2 * j]), b = Vector256.Create(d * s[2 * j + 1]); float* y = to + 32 * j;
+            Vector256.Store(Formats.Bytes(p) * a, y); Vector256.Store(Formats.Bytes(p + 8) * a, y + 8); Vector256.Store(Formats.Bytes(p + 16) * b, y + 16); Vector256.Store(Formats.Bytes(p + 24) * b, y + 24);
+        }
+    }
+    public static Vector256<float> Dot(byte* from, float* x, Vector256<float> sum)
+    {
+        float d = Formats.Half(from + 208); sbyte* s = (sbyte*)from + 192;
+        for (int j = 0; j < 8; j++, x += 32)
+        {
+            var q = Part(from, j); var p = (sbyte*)&q;
+            var a = Vector256.MultiplyAddEstimate(Formats.Bytes(p), Vector256.Load(x), Formats.Bytes(p + 8) * Vector256.Load(x + 8));
+            var b = Vector256.MultiplyAddEstimate(Formats.Bytes(p + 16), Vector256.Load(x + 16), Formats.Bytes(p + 24) * Vector256.Load(x + 24));
+            sum = Vector256.MultiplyAddEstimate(a, Vector256.Create(d * s[2 * j]), Vector256.MultiplyAddEstimate(b, Vector256.Create(d * s[2 * j + 1]), sum));
+        }
+        return sum;
+    }
+
+    // Numbers 32·j … of the block: four bits from one of two halves of 64 bytes, two more from 32 bytes that serve 128 numbers.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static Vector256<sbyte> Part(byte* p, int j)
+    {
+        int half = j / 4, k = j % 4;
+        var low = Vector256.Load(p + half * 64 + k % 2 * 32); var high = Vector256.Load(p + 128 + half * 32);
+        low = (k < 2 ? low : (low.AsUInt16() >> 4).AsByte()) & Vector256.Create((byte)15);
+        high = (high.AsUInt16() >> 2 * k).AsByte() & Vector256.Create((byte)3);
+        return (low | (high.AsUInt16() << 4).AsByte()).AsSByte() - Vector256.Create((sbyte)32);
+    }
+}
