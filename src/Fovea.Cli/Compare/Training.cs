@@ -94,12 +94,16 @@ static class Training
     /// <summary>Small enough that softmax attention solves it within the budget, hard enough that a memory without addresses does not.</summary>
     public static Recall RecallTask { get; } = new(length: 24, pairs: 4, vocabulary: 16);
 
+    /// <summary>The window of mechanisms that have one, in the recall task: a quarter of a row, or they would see all of it and nothing would be asked of their memory.</summary>
+    public static int RecallWindow => RecallTask.Length / 4;
+
     /// <summary>Share of right answers on fresh rows after a fixed number of updates of a two-layer model.</summary>
     public static double Recall(Plan plan, Mechanism mechanism, string checkpoint, Action<double> progress, CancellationToken cancel)
     {
         var task = RecallTask; var rng = plan.Rng()["recall"]; int steps = plan.RecallSteps, rows = 32;
         var weights = Weights.Random(rng["weights"]);
-        var model = new DecoderModel(new(task.Vocabulary, 64, 2, 4) { Length = task.Length, Tied = false, TokenPositions = (w, n, dim) => new LearnedPositions(w, n, dim) }, weights, (_, c, w) => mechanism.New(c, w));
+        var knobs = mechanism.Knobs.Where(k => k.Name == "window" && k.Type == typeof(int)).ToDictionary(k => k.Name, object (_) => RecallWindow);
+        var model = new DecoderModel(new(task.Vocabulary, 64, 2, 4) { Length = task.Length, Tied = false, TokenPositions = (w, n, dim) => new LearnedPositions(w, n, dim) }, weights, (_, c, w) => mechanism.New(c, w, knobs));
         var trainer = new Trainer(weights, new AdamW(beta2: 0.98, decay: 0.01), new() { Steps = steps, Schedule = new WarmupCosine(3e-3, steps / 10 + 1, steps), Rng = rng["passes"], Checkpoint = checkpoint, CheckpointEvery = Math.Max(1, steps / 4) });
         trainer.Resume();
         trainer.Run((i, pass) => Loss(model, task.Batch(rng["train"], i, rows), pass), step => progress(step / (double)steps), cancel);
