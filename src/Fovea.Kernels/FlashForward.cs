@@ -2,9 +2,9 @@ using System.Runtime.CompilerServices;
 namespace Fovea.Kernels;
 
 /// <summary>
-/// Attention for many queries: keys are packed once per key head into transposed tiles and values into aligned rows, then each task takes a block of query rows of one head
-/// through the keys, a window at a time and a few rows at a time: scores by <see cref="Micro"/>, masks, score and online softmax while they are
-/// in L1, and weights times values by <see cref="Micro"/> again.
+/// Attention for many queries: keys are packed once per key head into transposed tiles and values into panels two registers wide, then each task takes a block of query rows of one head
+/// through the keys, a window at a time: scores by <see cref="Micro"/>, masks, score and online softmax, and weights times values by <see cref="Micro"/> again. A tile of keys,
+/// and then a panel of values, stays in L1 while all rows of the block pass over it; where a pattern cuts through a window, a few rows at a time go over the part that they see.
 /// </summary>
 readonly unsafe struct FlashForward<TScore, TPattern, TWeights>(AttentionSize s, FlashView<TPattern> view, TScore score, Real* q, Real* k, Real* v, Real* o, Real* lse, long* work) : IWide
     where TScore : struct, IScore where TPattern : struct, IPattern where TWeights : struct, INormaliser
@@ -38,8 +38,9 @@ readonly unsafe struct FlashForward<TScore, TPattern, TWeights>(AttentionSize s,
                 for (int t = first; t < last; t++)
                     Pack.Transposed(f.k + ((long)head * s.KeyRows + t * wide) * s.Dim, s.Dim, Math.Min(wide, s.Keys - t * wide), s.Dim, kt + ((long)head * tiles + t) * wide * s.Dim, wide);
                 long key = (long)head * s.KeyRows + first * wide; int keys = Math.Min(s.Keys, last * wide) - first * wide;
-                // Where the caller's values lie in memory is chance: half of the loads would cross a cache line.
-                Pack.Straight<TLanes, V>(f.v + key * s.ValueDim, s.ValueDim, s.ValueDim, keys, values + ((long)head * s.Keys + first * wide) * padded, padded);
+                // Panels are read from end to end; columns of whole rows would fall on few sets of the cache.
+                for (int c = 0; c < padded; c += wide)
+                    Pack.Straight<TLanes, V>(f.v + key * s.ValueDim + c, s.ValueDim, Math.Min(wide, s.ValueDim - c), keys, values + (long)head * s.Keys * padded + ((long)c * s.Keys + (long)first * wide * wide), wide);
             }
         }
     }
@@ -53,7 +54,7 @@ readonly unsafe struct FlashForward<TScore, TPattern, TWeights>(AttentionSize s,
         /// <summary>The temporary memory of one task: scaled queries, unnormalised results, running maxima and sums of a block; scores of a few rows.</summary>
         readonly struct Memory(Scratch scratch, int rows, int dim, int padded)
         {
-            public readonly Real* Q = scratch.Take((long)rows * dim), Acc = scratch.Take((long)rows * padded), Max = scratch.Take(rows), Sum = scratch.Take(rows), S = scratch.Take(12 * Stride);
+            public readonly Real* Q = scratch.Take((long)rows * dim), Acc = scratch.Take((long)rows * padded), Max = scratch.Take(rows), Sum = scratch.Take(rows), S = scratch.Take((long)rows * Stride);
             public readonly int* Runs = scratch.TakeInts(2 * Window + 2);
         }
 
@@ -82,10 +83,10 @@ readonly unsafe struct FlashForward<TScore, TPattern, TWeights>(AttentionSize s,
             {
                 var cover = f.view.Tile(first, last, from, to);
                 if (cover == Cover.None) continue;
+                if (cover == Cover.All) { done += Whole(t, head, first, n, from, to); continue; }
                 for (int g = first; g < last; g += Tall)
                 {
                     int height = Math.Min(Tall, last - g);
-                    if (cover == Cover.All) { done += Segment(t, head, first, g, height, from, to, null); continue; }
                     // A segment is what lies between tiles that these rows do not see.
                     int start = from; bool any = false;
                     for (int at = from, end; at < to; at = end)
@@ -107,30 +108,50 @@ readonly unsafe struct FlashForward<TScore, TPattern, TWeights>(AttentionSize s,
             return done * (s.Dim + s.ValueDim);
         }
 
+        int KeyHead(int head) => head / f.s.Heads * f.s.KvHeads + head % f.s.Heads / f.s.Group;
+        Real* Keys(int head, int origin) => kt + ((long)KeyHead(head) * tiles * Wide + origin) * f.s.Dim;
+        Real* Panel(int head, int from, int column) => values + (long)KeyHead(head) * f.s.Keys * padded + ((long)column * f.s.Keys + (long)from * Wide);
+
+        // All n rows of the block against keys [from, to), which lie in one window and which all of them see.
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        int Whole(in Memory t, int head, int first, int n, int from, int to)
+        {
+            var s = f.s; int origin = from / Wide * Wide, places = (to - origin + Wide - 1) / Wide * Wide; Real* keys = Keys(head, origin);
+            for (int c = 0; c < places; c += Wide)
+                Micro.Column<TLanes, V>(t.Q, s.Dim, 1, n, keys + (nint)c * s.Dim, Wide, t.S + c, Stride, s.Dim, false);
+            bool gaps = !IsPlain && f.view.Gaps(from, to);
+            for (int r = 0; r < n; r++) Row(t, t.S + (nint)r * Stride, head, first, first + r, from, to, origin, places, null, gaps);
+            for (int c = 0; c < padded; c += Wide) Micro.Column<TLanes, V>(t.S + from - origin, Stride, 1, n, Panel(head, from, c), Wide, t.Acc + c, padded, to - from, true);
+            return n * places;
+        }
+
         // Rows [g, g + height) against keys [from, to), which lie in one window.
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         int Segment(in Memory t, int head, int first, int g, int height, int from, int to, bool* mixed)
         {
-            var s = f.s; int origin = from / Wide * Wide, places = (to - origin + Wide - 1) / Wide * Wide, kv = head / s.Heads * s.KvHeads + head % s.Heads / s.Group;
-            Real* keys = kt + ((long)kv * tiles * Wide + origin) * s.Dim, qs = t.Q + (nint)(g - first) * s.Dim, acc = t.Acc + (nint)(g - first) * padded;
+            var s = f.s; int origin = from / Wide * Wide, places = (to - origin + Wide - 1) / Wide * Wide;
+            Real* keys = Keys(head, origin), qs = t.Q + (nint)(g - first) * s.Dim, acc = t.Acc + (nint)(g - first) * padded;
             for (int c = 0; c < places; c += Wide) Micro.Tile<TLanes, V>(qs, s.Dim, 1, height, keys + (nint)c * s.Dim, Wide, t.S + c, Stride, s.Dim, false);
-            bool gaps = !IsPlain && f.view.Gaps(from, to), whole = IsPlain && mixed is null && places == to - origin && origin == from;
-            for (int r = 0; r < height; r++)
-            {
-                Real* row = t.S + r * Stride; int x = g - first + r;
-                if (!whole)
-                {
-                    int runs = f.view.Runs(g + r, from, to, mixed, Wide, gaps, t.Runs);
-                    if (!IsPlain) for (int u = 0; u < runs; u++) f.score.Row(new(row + t.Runs[2 * u] - origin, t.Runs[2 * u + 1] - t.Runs[2 * u]), head % s.Heads, f.view.At(g + r), f.view.KeyAt(t.Runs[2 * u]));
-                    FlashView<TPattern>.Outside(row, origin, places, t.Runs, runs, Real.NegativeInfinity);
-                }
-                if (!Soft) { TWeights.Weights(new(row + from - origin, to - from)); continue; }
-                Real keep = FlashRows.Online<TLanes, V>(row, places, ref t.Max[x], ref t.Sum[x]);
-                if (keep != 1) FlashRows.Scale<TLanes, V>(acc + (nint)r * padded, keep, acc + (nint)r * padded, padded, padded);
-            }
-            Real* vs = values + ((long)kv * s.Keys + from) * padded;
-            for (int c = 0; c < padded; c += Wide) Micro.Tile<TLanes, V>(t.S + from - origin, Stride, 1, height, vs + c, padded, acc + c, padded, to - from, true);
+            bool gaps = !IsPlain && f.view.Gaps(from, to);
+            for (int r = 0; r < height; r++) Row(t, t.S + r * Stride, head, first, g + r, from, to, origin, places, mixed, gaps);
+            for (int c = 0; c < padded; c += Wide) Micro.Tile<TLanes, V>(t.S + from - origin, Stride, 1, height, Panel(head, from, c), Wide, acc + c, padded, to - from, true);
             return height * places;
+        }
+
+        // Raw scores of one query become weights, and what it has gathered so far is brought to their scale.
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        void Row(in Memory t, Real* row, int head, int first, int query, int from, int to, int origin, int places, bool* mixed, bool gaps)
+        {
+            if (!IsPlain || mixed is not null || places != to - origin || origin != from)
+            {
+                int runs = f.view.Runs(query, from, to, mixed, Wide, gaps, t.Runs);
+                if (!IsPlain) for (int u = 0; u < runs; u++) f.score.Row(new(row + t.Runs[2 * u] - origin, t.Runs[2 * u + 1] - t.Runs[2 * u]), head % f.s.Heads, f.view.At(query), f.view.KeyAt(t.Runs[2 * u]));
+                FlashView<TPattern>.Outside(row, origin, places, t.Runs, runs, Real.NegativeInfinity);
+            }
+            if (!Soft) { TWeights.Weights(new(row + from - origin, to - from)); return; }
+            int x = query - first; Real* acc = t.Acc + (nint)x * padded;
+            Real keep = FlashRows.Online<TLanes, V>(row, places, ref t.Max[x], ref t.Sum[x]);
+            if (keep != 1) FlashRows.Scale<TLanes, V>(acc, keep, acc, padded, padded);
         }
     }
 }

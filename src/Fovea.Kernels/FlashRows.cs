@@ -24,15 +24,15 @@ static unsafe class FlashRows
             for (j = 0; j < n; j++) { if (Real.IsNaN(s[j])) sum = Real.NaN; s[j] = 0; }
             return 1;
         }
-        V minus = TLanes.Set(-next), u = TLanes.Set(Log2E), x = TLanes.Set(0), y = x;
+        V minus = TLanes.Set(-next), u = TLanes.Set(Log2E), x = TLanes.Set(0);
         for (j = 0; j + 2 * w <= n; j += 2 * w)
         {
             V p = TLanes.Exp2(TLanes.Fma(TLanes.Load(s + j), u, minus)), q = TLanes.Exp2(TLanes.Fma(TLanes.Load(s + j + w), u, minus));
-            TLanes.Store(s + j, p); TLanes.Store(s + j + w, q); x = TLanes.Add(x, p); y = TLanes.Add(y, q);
+            TLanes.Store(s + j, p); TLanes.Store(s + j + w, q); x = TLanes.Add(x, TLanes.Add(p, q));
         }
         if (j < n) { V p = TLanes.Exp2(TLanes.Fma(TLanes.Load(s + j), u, minus)); TLanes.Store(s + j, p); x = TLanes.Add(x, p); }
         Real keep = next == max ? 1 : FastExp2.Of(max - next);
-        sum = sum * keep + TLanes.Sum(TLanes.Add(x, y)); max = next;
+        sum = sum * keep + TLanes.Sum(x); max = next;
         return keep;
     }
 

@@ -60,12 +60,19 @@ readonly unsafe struct FlashView<TPattern>(int queries, int queryOffset, int* po
     public int Runs(int query, int from, int to, bool* mixed, int width, bool gaps, int* runs)
     {
         if (mixed is null && !gaps) { runs[0] = from; runs[1] = to; return 1; }
-        int count = 0, first = -1, i = At(query), origin = from / width;
-        for (int j = from; j < to; j++)
+        int count = 0, first = -1, i = At(query), tile = 0;
+        for (int j = from, end; j < to; j = end, tile++)
         {
-            bool seen = mixed is null || !mixed[j / width - origin] || pattern.Allows(i, KeyAt(j));
-            if (first >= 0 && (!seen || gaps && positions[j] != positions[j - 1] + 1)) { runs[2 * count] = first; runs[2 * count++ + 1] = j; first = -1; }
-            if (seen && first < 0) first = j;
+            end = (int)Math.Min(to, ((long)j / width + 1) * width);
+            bool test = mixed is not null && mixed[tile];
+            // A tile that is seen as a whole only makes the run longer.
+            if (!test && !gaps) { if (first < 0) first = j; continue; }
+            for (; j < end; j++)
+            {
+                bool seen = !test || pattern.Allows(i, KeyAt(j));
+                if (first >= 0 && (!seen || gaps && positions[j] != positions[j - 1] + 1)) { runs[2 * count] = first; runs[2 * count++ + 1] = j; first = -1; }
+                if (seen && first < 0) first = j;
+            }
         }
         if (first >= 0) { runs[2 * count] = first; runs[2 * count++ + 1] = to; }
         return count;

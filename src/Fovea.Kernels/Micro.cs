@@ -22,6 +22,15 @@ static unsafe class Micro
         else Rest<TLanes, V>(a, ars, aks, rows, b, bs, c, cs, k, add);
     }
 
+    /// <summary>As <see cref="Tile"/> for any number of rows: whole groups of the tallest tile in one call, then what is left.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Column<TLanes, V>(Real* a, nint ars, nint aks, int rows, Real* b, nint bs, Real* c, nint cs, nint k, bool add) where TLanes : struct, ILanes<V> where V : struct
+    {
+        int tall = Rows<V>(), groups = rows / tall, done = groups * tall;
+        if (groups > 0) { if (tall == 12) K12<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add, groups); else K6<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add, groups); }
+        if (done < rows) Rest<TLanes, V>(a + done * ars, ars, aks, rows - done, b, bs, c + done * cs, cs, k, add);
+    }
+
     static void Rest<TLanes, V>(Real* a, nint ars, nint aks, int rows, Real* b, nint bs, Real* c, nint cs, nint k, bool add) where TLanes : struct, ILanes<V> where V : struct
     {
         for (int done; rows > 0; rows -= done, a += done * ars, c += done * cs)
@@ -43,38 +52,42 @@ static unsafe class Micro
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void K12<TLanes, V>(Real* a, nint ars, nint aks, Real* b, nint bs, Real* c, nint cs, nint k, bool add) where TLanes : struct, ILanes<V> where V : struct
+    static void K12<TLanes, V>(Real* a, nint ars, nint aks, Real* b, nint bs, Real* c, nint cs, nint k, bool add, int groups = 1) where TLanes : struct, ILanes<V> where V : struct
     {
-        V l0 = TLanes.Set(0), l1 = l0, l2 = l0, l3 = l0, l4 = l0, l5 = l0, l6 = l0, l7 = l0, l8 = l0, l9 = l0, l10 = l0, l11 = l0, r0 = l0, r1 = l0, r2 = l0, r3 = l0, r4 = l0, r5 = l0, r6 = l0, r7 = l0, r8 = l0, r9 = l0, r10 = l0, r11 = l0;
-        Real* p1 = a + 3 * ars, p2 = a + 6 * ars, p3 = a + 9 * ars;
-        for (; k > 0; k--, b += bs, a += aks, p1 += aks, p2 += aks, p3 += aks)
+        for (; groups > 0; groups--, a += 12 * ars)
         {
-            V b0 = TLanes.Load(b), b1 = TLanes.Load(b + TLanes.Count), x;
-            x = TLanes.Set(*a); l0 = TLanes.Fma(x, b0, l0); r0 = TLanes.Fma(x, b1, r0);
-            x = TLanes.Set(a[ars]); l1 = TLanes.Fma(x, b0, l1); r1 = TLanes.Fma(x, b1, r1);
-            x = TLanes.Set(a[2 * ars]); l2 = TLanes.Fma(x, b0, l2); r2 = TLanes.Fma(x, b1, r2);
-            x = TLanes.Set(*p1); l3 = TLanes.Fma(x, b0, l3); r3 = TLanes.Fma(x, b1, r3);
-            x = TLanes.Set(p1[ars]); l4 = TLanes.Fma(x, b0, l4); r4 = TLanes.Fma(x, b1, r4);
-            x = TLanes.Set(p1[2 * ars]); l5 = TLanes.Fma(x, b0, l5); r5 = TLanes.Fma(x, b1, r5);
-            x = TLanes.Set(*p2); l6 = TLanes.Fma(x, b0, l6); r6 = TLanes.Fma(x, b1, r6);
-            x = TLanes.Set(p2[ars]); l7 = TLanes.Fma(x, b0, l7); r7 = TLanes.Fma(x, b1, r7);
-            x = TLanes.Set(p2[2 * ars]); l8 = TLanes.Fma(x, b0, l8); r8 = TLanes.Fma(x, b1, r8);
-            x = TLanes.Set(*p3); l9 = TLanes.Fma(x, b0, l9); r9 = TLanes.Fma(x, b1, r9);
-            x = TLanes.Set(p3[ars]); l10 = TLanes.Fma(x, b0, l10); r10 = TLanes.Fma(x, b1, r10);
-            x = TLanes.Set(p3[2 * ars]); l11 = TLanes.Fma(x, b0, l11); r11 = TLanes.Fma(x, b1, r11);
+            V l0 = TLanes.Set(0), l1 = l0, l2 = l0, l3 = l0, l4 = l0, l5 = l0, l6 = l0, l7 = l0, l8 = l0, l9 = l0, l10 = l0, l11 = l0, r0 = l0, r1 = l0, r2 = l0, r3 = l0, r4 = l0, r5 = l0, r6 = l0, r7 = l0, r8 = l0, r9 = l0, r10 = l0, r11 = l0;
+            Real* p0 = a, p1 = a + 3 * ars, p2 = a + 6 * ars, p3 = a + 9 * ars;
+            Real* at = b;
+            for (nint x0 = k; x0 > 0; x0--, at += bs, p0 += aks, p1 += aks, p2 += aks, p3 += aks)
+            {
+                V b0 = TLanes.Load(at), b1 = TLanes.Load(at + TLanes.Count), x;
+                x = TLanes.Set(*p0); l0 = TLanes.Fma(x, b0, l0); r0 = TLanes.Fma(x, b1, r0);
+                x = TLanes.Set(p0[ars]); l1 = TLanes.Fma(x, b0, l1); r1 = TLanes.Fma(x, b1, r1);
+                x = TLanes.Set(p0[2 * ars]); l2 = TLanes.Fma(x, b0, l2); r2 = TLanes.Fma(x, b1, r2);
+                x = TLanes.Set(*p1); l3 = TLanes.Fma(x, b0, l3); r3 = TLanes.Fma(x, b1, r3);
+                x = TLanes.Set(p1[ars]); l4 = TLanes.Fma(x, b0, l4); r4 = TLanes.Fma(x, b1, r4);
+                x = TLanes.Set(p1[2 * ars]); l5 = TLanes.Fma(x, b0, l5); r5 = TLanes.Fma(x, b1, r5);
+                x = TLanes.Set(*p2); l6 = TLanes.Fma(x, b0, l6); r6 = TLanes.Fma(x, b1, r6);
+                x = TLanes.Set(p2[ars]); l7 = TLanes.Fma(x, b0, l7); r7 = TLanes.Fma(x, b1, r7);
+                x = TLanes.Set(p2[2 * ars]); l8 = TLanes.Fma(x, b0, l8); r8 = TLanes.Fma(x, b1, r8);
+                x = TLanes.Set(*p3); l9 = TLanes.Fma(x, b0, l9); r9 = TLanes.Fma(x, b1, r9);
+                x = TLanes.Set(p3[ars]); l10 = TLanes.Fma(x, b0, l10); r10 = TLanes.Fma(x, b1, r10);
+                x = TLanes.Set(p3[2 * ars]); l11 = TLanes.Fma(x, b0, l11); r11 = TLanes.Fma(x, b1, r11);
+            }
+            Put<TLanes, V>(c, l0, r0, add); c += cs;
+            Put<TLanes, V>(c, l1, r1, add); c += cs;
+            Put<TLanes, V>(c, l2, r2, add); c += cs;
+            Put<TLanes, V>(c, l3, r3, add); c += cs;
+            Put<TLanes, V>(c, l4, r4, add); c += cs;
+            Put<TLanes, V>(c, l5, r5, add); c += cs;
+            Put<TLanes, V>(c, l6, r6, add); c += cs;
+            Put<TLanes, V>(c, l7, r7, add); c += cs;
+            Put<TLanes, V>(c, l8, r8, add); c += cs;
+            Put<TLanes, V>(c, l9, r9, add); c += cs;
+            Put<TLanes, V>(c, l10, r10, add); c += cs;
+            Put<TLanes, V>(c, l11, r11, add); c += cs;
         }
-        Put<TLanes, V>(c, l0, r0, add); c += cs;
-        Put<TLanes, V>(c, l1, r1, add); c += cs;
-        Put<TLanes, V>(c, l2, r2, add); c += cs;
-        Put<TLanes, V>(c, l3, r3, add); c += cs;
-        Put<TLanes, V>(c, l4, r4, add); c += cs;
-        Put<TLanes, V>(c, l5, r5, add); c += cs;
-        Put<TLanes, V>(c, l6, r6, add); c += cs;
-        Put<TLanes, V>(c, l7, r7, add); c += cs;
-        Put<TLanes, V>(c, l8, r8, add); c += cs;
-        Put<TLanes, V>(c, l9, r9, add); c += cs;
-        Put<TLanes, V>(c, l10, r10, add); c += cs;
-        Put<TLanes, V>(c, l11, r11, add);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -105,26 +118,30 @@ static unsafe class Micro
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void K6<TLanes, V>(Real* a, nint ars, nint aks, Real* b, nint bs, Real* c, nint cs, nint k, bool add) where TLanes : struct, ILanes<V> where V : struct
+    static void K6<TLanes, V>(Real* a, nint ars, nint aks, Real* b, nint bs, Real* c, nint cs, nint k, bool add, int groups = 1) where TLanes : struct, ILanes<V> where V : struct
     {
-        V l0 = TLanes.Set(0), l1 = l0, l2 = l0, l3 = l0, l4 = l0, l5 = l0, r0 = l0, r1 = l0, r2 = l0, r3 = l0, r4 = l0, r5 = l0;
-        Real* p1 = a + 3 * ars;
-        for (; k > 0; k--, b += bs, a += aks, p1 += aks)
+        for (; groups > 0; groups--, a += 6 * ars)
         {
-            V b0 = TLanes.Load(b), b1 = TLanes.Load(b + TLanes.Count), x;
-            x = TLanes.Set(*a); l0 = TLanes.Fma(x, b0, l0); r0 = TLanes.Fma(x, b1, r0);
-            x = TLanes.Set(a[ars]); l1 = TLanes.Fma(x, b0, l1); r1 = TLanes.Fma(x, b1, r1);
-            x = TLanes.Set(a[2 * ars]); l2 = TLanes.Fma(x, b0, l2); r2 = TLanes.Fma(x, b1, r2);
-            x = TLanes.Set(*p1); l3 = TLanes.Fma(x, b0, l3); r3 = TLanes.Fma(x, b1, r3);
-            x = TLanes.Set(p1[ars]); l4 = TLanes.Fma(x, b0, l4); r4 = TLanes.Fma(x, b1, r4);
-            x = TLanes.Set(p1[2 * ars]); l5 = TLanes.Fma(x, b0, l5); r5 = TLanes.Fma(x, b1, r5);
+            V l0 = TLanes.Set(0), l1 = l0, l2 = l0, l3 = l0, l4 = l0, l5 = l0, r0 = l0, r1 = l0, r2 = l0, r3 = l0, r4 = l0, r5 = l0;
+            Real* p0 = a, p1 = a + 3 * ars;
+            Real* at = b;
+            for (nint x0 = k; x0 > 0; x0--, at += bs, p0 += aks, p1 += aks)
+            {
+                V b0 = TLanes.Load(at), b1 = TLanes.Load(at + TLanes.Count), x;
+                x = TLanes.Set(*p0); l0 = TLanes.Fma(x, b0, l0); r0 = TLanes.Fma(x, b1, r0);
+                x = TLanes.Set(p0[ars]); l1 = TLanes.Fma(x, b0, l1); r1 = TLanes.Fma(x, b1, r1);
+                x = TLanes.Set(p0[2 * ars]); l2 = TLanes.Fma(x, b0, l2); r2 = TLanes.Fma(x, b1, r2);
+                x = TLanes.Set(*p1); l3 = TLanes.Fma(x, b0, l3); r3 = TLanes.Fma(x, b1, r3);
+                x = TLanes.Set(p1[ars]); l4 = TLanes.Fma(x, b0, l4); r4 = TLanes.Fma(x, b1, r4);
+                x = TLanes.Set(p1[2 * ars]); l5 = TLanes.Fma(x, b0, l5); r5 = TLanes.Fma(x, b1, r5);
+            }
+            Put<TLanes, V>(c, l0, r0, add); c += cs;
+            Put<TLanes, V>(c, l1, r1, add); c += cs;
+            Put<TLanes, V>(c, l2, r2, add); c += cs;
+            Put<TLanes, V>(c, l3, r3, add); c += cs;
+            Put<TLanes, V>(c, l4, r4, add); c += cs;
+            Put<TLanes, V>(c, l5, r5, add); c += cs;
         }
-        Put<TLanes, V>(c, l0, r0, add); c += cs;
-        Put<TLanes, V>(c, l1, r1, add); c += cs;
-        Put<TLanes, V>(c, l2, r2, add); c += cs;
-        Put<TLanes, V>(c, l3, r3, add); c += cs;
-        Put<TLanes, V>(c, l4, r4, add); c += cs;
-        Put<TLanes, V>(c, l5, r5, add);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -5,6 +5,8 @@ namespace Fovea.Kernels;
 /// </summary>
 public readonly unsafe struct FormatRows<TFormat>(byte* start, long rows, int dim) : IRowSource where TFormat : struct, INumberFormat
 {
+    /// <summary>Rows decoded at a time: they and what they are multiplied with stay in L1.</summary>
+    const int Tile = 16;
     const int Direct = 2;
     readonly long bytes = Formats.RowBytes<TFormat>(dim);
     bool Whole => dim % TFormat.Block == 0;
@@ -12,18 +14,30 @@ public readonly unsafe struct FormatRows<TFormat>(byte* start, long rows, int di
     public void Dots<TLanes, V>(int head, int first, int n, float* x, int count, float* to, nint step, float* scratch) where TLanes : struct, ILanes<V> where V : struct
     {
         byte* at = start + (head * rows + first) * bytes;
-        if (count > Direct || !Whole) { Decode(at, n, scratch); DenseRows.Dots<TLanes, V>(scratch, dim, n, x, count, to, step); return; }
-        for (int r = 0; r < count; r++) TFormat.Rows(at, n, dim, x + (nint)r * dim, to + r * step);
+        if (count <= Direct && Whole) { for (int r = 0; r < count; r++) TFormat.Rows(at, n, dim, x + (nint)r * dim, to + r * step); return; }
+        for (int j = 0; j < n; j += Tile)
+        {
+            int some = Math.Min(Tile, n - j);
+            Decode(at + j * bytes, some, scratch); DenseRows.Dots<TLanes, V>(scratch, dim, some, x, count, to + j, step);
+        }
     }
 
     public void Sweep<TLanes, V>(int head, int first, int n, float* p, nint step, float* to, int count, float* scratch) where TLanes : struct, ILanes<V> where V : struct
     {
         byte* at = start + (head * rows + first) * bytes;
-        Decode(at, n, scratch);
-        DenseRows.Sweep<TLanes, V>(scratch, dim, n, p, step, to, count);
+        for (int j = 0; j < n; j += Tile)
+        {
+            int some = Math.Min(Tile, n - j);
+            Decode(at + j * bytes, some, scratch); DenseRows.Sweep<TLanes, V>(scratch, dim, some, p + j, step, to, count);
+        }
     }
 
-    void Decode(byte* at, int n, float* scratch) { for (int i = 0; i < n; i++, at += bytes) Formats.DecodeRow<TFormat>(at, scratch + (nint)i * dim, dim); }
+    void Decode(byte* at, int n, float* scratch)
+    {
+        // Rows of whole blocks lie side by side: one long row.
+        if (Whole) { Formats.DecodeRow<TFormat>(at, scratch, n * dim); return; }
+        for (int i = 0; i < n; i++, at += bytes) Formats.DecodeRow<TFormat>(at, scratch + (nint)i * dim, dim);
+    }
 }
 
 /// <summary>Attention over a cache that stays in its format.</summary>
