@@ -1,11 +1,8 @@
 using Fovea.Kernels;
 namespace Fovea.Cli;
 
-/// <summary>
-/// One new token over a long cache: as many key heads as query heads, and a quarter of them. What counts is how fast the cache is read, whatever format it is in.
-/// </summary>
-/// <param name="bytes">Bytes that one cached number takes.</param>
-abstract class CacheBenchmark(string format, double bytes) : Benchmark($"decode-{format}", $"one token over a cache of 8192 in {format}")
+/// <summary>One new token over a long cache: as many key heads as query heads, and a quarter of them. What counts is how fast the cache is read, whatever format it is in.</summary>
+abstract class CacheBenchmark(string format) : Benchmark($"decode-{format}", $"one token over a cache of 8192 in {format}")
 {
     protected const int Heads = 32, Dim = 128;
 
@@ -13,19 +10,45 @@ abstract class CacheBenchmark(string format, double bytes) : Benchmark($"decode-
     {
         foreach (int groups in new[] { 32, 8 })
             foreach (int keys in meter.Sizes([8192], [2048]))
-                meter.Row($"decode {format}", $"{Heads} heads on {groups}, {keys} keys, {Dim}", 4.0 * Heads * keys * Dim, 2.0 * groups * keys * Dim * bytes, Token(groups, keys));
+                meter.Row($"decode {format}", $"{Heads} heads on {groups}, {keys} keys, {Dim}", 4.0 * Heads * keys * Dim, 2.0 * groups * keys * RowBytes, Token(new(1, Heads, groups, 1, keys, Dim, Dim)));
     }
 
-    /// <summary>What attends with one query per head to a filled cache of so many key heads and keys.</summary>
-    protected abstract Action Token(int groups, int keys);
+    /// <summary>Bytes that a cached row of Dim numbers takes.</summary>
+    protected abstract double RowBytes { get; }
+    /// <summary>What attends with one query per head to a filled cache.</summary>
+    protected abstract Action Token(AttentionSize s);
 }
 
-sealed class DecodeBenchmark() : CacheBenchmark("f32", sizeof(Real))
+sealed class DecodeBenchmark() : CacheBenchmark("f32")
 {
-    protected override Action Token(int groups, int keys)
+    protected override double RowBytes => Dim * sizeof(Real);
+    protected override Action Token(AttentionSize s)
     {
-        var s = new AttentionSize(1, Heads, groups, 1, keys, Dim, Dim);
-        var q = Draw(Heads * Dim); var k = Draw((long)groups * keys * Dim); var v = Draw((long)groups * keys * Dim); var o = new Real[Heads * Dim]; var lse = new Real[Heads];
-        return () => Flash.Forward(s, q, k, v, keys - 1, default, new Plain(), new Causal(), o, lse);
+        long cache = (long)s.KvHeads * s.Keys * Dim;
+        var q = Draw(Heads * Dim); var k = Draw(cache); var v = Draw(cache); var o = new Real[Heads * Dim]; var lse = new Real[Heads];
+        return () => Flash.Forward(s, q, k, v, s.Keys - 1, default, new Plain(), new Causal(), o, lse);
+    }
+}
+
+/// <summary>The same with keys and values that stay in a number format.</summary>
+sealed class DecodeBenchmark<TFormat>(string format) : CacheBenchmark(format) where TFormat : struct, IWritableFormat
+{
+    protected override double RowBytes => Formats.RowBytes<TFormat>(Dim);
+    protected override Action Token(AttentionSize s)
+    {
+        int rows = s.KvHeads * s.Keys;
+        var q = Draw(Heads * Dim); var k = Draw<TFormat>(rows, Dim); var v = Draw<TFormat>(rows, Dim); var o = new Real[Heads * Dim]; var lse = new Real[Heads];
+        return () => QuantisedAttention.Forward<Plain, Causal, TFormat, TFormat>(s, q, k, v, s.Keys - 1, default, new(), new(), o, lse);
+    }
+}
+
+/// <summary>One row times a matrix of weights that stay in a number format, as in decoding.</summary>
+sealed class GemvBenchmark<TFormat>(string format) : Benchmark($"gemv-{format}", $"one row times weights in {format}") where TFormat : struct, IWritableFormat
+{
+    public override void Run(Meter meter)
+    {
+        const int n = 4096, k = 4096;
+        var w = Draw<TFormat>(n, k); var x = Draw(k); var y = new Real[n];
+        meter.Row(Name.Replace('-', ' '), $"{n}×{k}", 2.0 * n * k, w.Length, () => Quantised.MatMul<TFormat>(w, n, k, x, 1, y));
     }
 }

@@ -4,15 +4,15 @@ namespace Fovea.Units;
 
 public class BenchTests
 {
-    static string File_(string text) { string path = Path.Combine(CliRun.Folder(), "results.json"); File.WriteAllText(path, text); return path; }
+    static string Results(string text) { string path = Path.Combine(CliRun.Folder(), "results.json"); File.WriteAllText(path, text); return path; }
     static string Row(string name, double fraction, string size = "8×8", int threads = 1) => $$"""{"name":"{{name}}","size":"{{size}}","threads":{{threads}},"ms":1,"fraction":{{fraction.ToString(System.Globalization.CultureInfo.InvariantCulture)}}}""";
-    static Baseline Of(params string[] rows) => Baseline.Read(File_($"[{string.Join(',', rows)}]"));
+    static Baseline Of(params string[] rows) => Baseline.Read(Results($"[{string.Join(',', rows)}]"));
     static RowKey Key(string name, string size = "8×8", int threads = 1) => new(name, size, threads);
 
     [Fact]
     public void A_list_names_every_benchmark_and_measures_nothing()
     {
-        string[] promised = ["gemm", "attention", "attention-causal", "attention-backward", "attention-score-mods", "attention-sparse", "decode-f32", "linear", "rowops", "conv", "train"];
+        string[] promised = ["gemm", "attention", "attention-causal", "attention-backward", "attention-score-mods", "attention-sparse", "decode-f32", "decode-bf16", "decode-f16", "decode-int8", "decode-int4", "gemv-q8", "gemv-q4", "gemv-f16", "linear", "rowops", "conv", "train"];
         var names = CliRun.Of("bench", "--list", "--json").Json.AsArray().Select(b => (string)b!["name"]!).ToList();
         Assert.Equal(names.Distinct(), names); Assert.Subset(names.ToHashSet(), promised.ToHashSet());
         Assert.Contains("attention-sparse", CliRun.Of("bench", "--list").Out);
@@ -49,7 +49,7 @@ public class BenchTests
     [InlineData("""{"rows":[""", "not results of fovea bench")]
     public void A_file_that_holds_something_else_is_refused_before_anything_is_measured(string text, string expected)
     {
-        var run = CliRun.Of("bench", "linear", "--against", File_(text));
+        var run = CliRun.Of("bench", "linear", "--against", Results(text));
         Assert.Equal((2, ""), (run.Code, run.Out)); Assert.Contains(expected, run.Err); Assert.Single(run.Err.Trim().Split('\n'));
     }
 
