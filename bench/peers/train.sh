@@ -18,7 +18,7 @@ import glob, json, statistics, sys
 ours, theirs = {}, {}
 for f in glob.glob(sys.argv[1] + "/fovea.*"):
     for r in json.load(open(f)):
-        if "tokensPerSecond" in r: ours.setdefault(r["threads"], []).append(r["tokensPerSecond"])
+        if r["size"].endswith("8×256 tokens"): ours.setdefault(r["threads"], []).append(r["tokensPerSecond"])
 for line in open(sys.argv[1] + "/torch"):
     w = line.split(); theirs.setdefault(int(w[0]), {}).setdefault((w[5], w[1]), []).append(float(w[7]))
 for t in sorted(theirs):
