@@ -81,31 +81,29 @@ readonly unsafe struct FlashBackward<TScore, TPattern, TWeights>(AttentionSize s
         {
             var cover = f.view.Tile(first, last, from, to);
             if (cover == Cover.None) return 0;
+            if (cover == Cover.All) return Whole(t, head, first, last, from, to);
             int* low = stackalloc int[Groups], high = stackalloc int[Groups]; bool* mixed = stackalloc bool[Window / 2 + 1];
             int start = from / Window * Window; long done = 0;
             for (int g = first, x = 0; g < last; g += Tall, x++)
             {
                 int height = Math.Min(Tall, last - g); bool any = false;
-                low[x] = from; high[x] = to;
-                if (cover == Cover.Mixed)
+                low[x] = high[x] = to;
+                for (int at = from, end; at < to; at = end)
                 {
-                    low[x] = high[x] = to;
-                    for (int at = from, end; at < to; at = end)
-                    {
-                        end = Math.Min(to, (at / Wide + 1) * Wide);
-                        var c = f.view.Tile(g, g + height, at, end);
-                        if (c != Cover.None) { if (low[x] == to) low[x] = at; high[x] = end; }
-                        if (low[x] < to) mixed[at / Wide - low[x] / Wide] = c != Cover.All;
-                    }
-                    if (low[x] == to) high[x] = to;
-                    for (int i = low[x] / Wide; i * Wide < high[x]; i++) any |= mixed[i - low[x] / Wide];
+                    end = Math.Min(to, (at / Wide + 1) * Wide);
+                    var c = f.view.Tile(g, g + height, at, end);
+                    if (c != Cover.None) { if (low[x] == to) low[x] = at; high[x] = end; }
+                    if (low[x] < to) mixed[at / Wide - low[x] / Wide] = c != Cover.All;
                 }
+                if (low[x] == to) high[x] = to;
+                for (int i = low[x] / Wide; i * Wide < high[x]; i++) any |= mixed[i - low[x] / Wide];
                 for (int r = g - first; r < g - first + height; r++)
                 {
                     t.Clear(t.P + r * Stride, from - start, low[x] - start, high[x] - start, to - start);
                     t.Clear(t.G + r * Stride, from - start, low[x] - start, high[x] - start, to - start);
                 }
-                if (low[x] < high[x]) done += Weights(t, head, first, g, height, low[x], high[x], start, any ? mixed : null);
+                if (low[x] == high[x]) continue;
+                Products(t, g - first, height, low[x], high[x], start); done += Weights(t, head, first, g, height, low[x], high[x], start, any ? mixed : null);
             }
             for (int j = from; j < to; j += Tall)
             {
@@ -113,26 +111,43 @@ readonly unsafe struct FlashBackward<TScore, TPattern, TWeights>(AttentionSize s
                 for (int g = first, x = 0; g < last; g += Tall, x++) if (low[x] < j + keys && high[x] > j) { if (r0 < 0) r0 = g - first; r1 = Math.Min(g + Tall, last) - first; }
                 if (r0 < 0) continue;
                 Real* p = t.P + r0 * Stride + j - start, d = t.G + r0 * Stride + j - start;
-                for (int c = 0; c < t.E; c += Wide) Micro.Tile<TLanes, V>(p, 1, Stride, keys, t.DO + (nint)r0 * t.E + c, t.E, t.DV + (nint)(j - t.Low) * t.E + c, t.E, r1 - r0, true);
-                for (int c = 0; c < t.D; c += Wide) Micro.Tile<TLanes, V>(d, 1, Stride, keys, t.Q + (nint)r0 * t.D + c, t.D, t.DK + (nint)(j - t.Low) * t.D + c, t.D, r1 - r0, true);
+                for (int c = 0; c < t.E; c += Wide) Micro.Tile<TLanes, V>(p, 1, Stride, keys, t.GradientPanel(c, r0), Wide, t.DV + (nint)(j - t.Low) * t.E + c, t.E, r1 - r0, true);
+                for (int c = 0; c < t.D; c += Wide) Micro.Tile<TLanes, V>(d, 1, Stride, keys, t.QueryPanel(c, r0), Wide, t.DK + (nint)(j - t.Low) * t.D + c, t.D, r1 - r0, true);
             }
             for (int g = first, x = 0; g < last; g += Tall, x++)
                 for (int c = 0; c < t.D && low[x] < high[x]; c += Wide)
-                    Micro.Tile<TLanes, V>(t.G + (g - first) * Stride + low[x] - start, Stride, 1, Math.Min(Tall, last - g), t.K + (nint)(low[x] - t.Low) * t.D + c, t.D, t.DQ + (nint)(g - first) * t.D + c, t.D, high[x] - low[x], true);
+                    Micro.Tile<TLanes, V>(t.G + (g - first) * Stride + low[x] - start, Stride, 1, Math.Min(Tall, last - g), t.K(c, low[x]), Wide, t.DQ + (nint)(g - first) * t.D + c, t.D, high[x] - low[x], true);
             return done;
         }
 
-        // P and dS of rows [g, g + height) and keys [from, to); column 0 of both is key start.
+        // The same where every query of the block sees every key: all rows in one sweep over each tile and panel.
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        long Whole(in FlashBackwardMemory<TLanes, V> t, int head, int first, int last, int from, int to)
+        {
+            int n = last - first, start = from / Window * Window, keys = to - from;
+            Products(t, 0, n, from, to, start);
+            long done = Weights(t, head, first, first, n, from, to, start, null);
+            Real* p = t.P + from - start, d = t.G + from - start;
+            for (int c = 0; c < t.E; c += Wide) Micro.Column<TLanes, V>(p, 1, Stride, keys, t.GradientPanel(c, 0), Wide, t.DV + (nint)(from - t.Low) * t.E + c, t.E, n, true);
+            for (int c = 0; c < t.D; c += Wide) Micro.Column<TLanes, V>(d, 1, Stride, keys, t.QueryPanel(c, 0), Wide, t.DK + (nint)(from - t.Low) * t.D + c, t.D, n, true);
+            for (int c = 0; c < t.D; c += Wide) Micro.Column<TLanes, V>(d, Stride, 1, n, t.K(c, from), Wide, t.DQ + c, t.D, keys, true);
+            return done;
+        }
+
+        // Raw scores and dP of rows [row, row + height) of the block and keys [from, to); column 0 of both is key start.
+        void Products(in FlashBackwardMemory<TLanes, V> t, int row, int height, int from, int to, int start)
+        {
+            var s = f.s; int origin = from / Wide * Wide, end = (to + Wide - 1) / Wide * Wide;
+            for (int j = origin; j < end; j += Wide) Micro.Column<TLanes, V>(t.Q + (nint)row * t.D, t.D, 1, height, t.KT + (nint)(j - t.Low) * s.Dim, Wide, t.P + (nint)row * Stride + j - start, Stride, s.Dim, false);
+            for (int j = origin; j < end; j += Wide) Micro.Column<TLanes, V>(t.DO + (nint)row * t.E, t.E, 1, height, t.VT + (nint)(j - t.Low) * s.ValueDim, Wide, t.G + (nint)row * Stride + j - start, Stride, s.ValueDim, false);
+        }
+
+        // They become P and dS, for rows [g, g + height).
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         int Weights(in FlashBackwardMemory<TLanes, V> t, int head, int first, int g, int height, int from, int to, int start, bool* mixed)
         {
             var s = f.s; int origin = from / Wide * Wide, places = (to - origin + Wide - 1) / Wide * Wide;
-            Real* p = t.P + (g - first) * Stride + origin - start, d = t.G + (g - first) * Stride + origin - start;
-            for (int c = 0; c < places; c += Wide)
-            {
-                Micro.Tile<TLanes, V>(t.Q + (nint)(g - first) * t.D, t.D, 1, height, t.KT + (nint)(origin + c - t.Low) * s.Dim, Wide, p + c, Stride, s.Dim, false);
-                Micro.Tile<TLanes, V>(t.DO + (nint)(g - first) * t.E, t.E, 1, height, t.VT + (nint)(origin + c - t.Low) * s.ValueDim, Wide, d + c, Stride, s.ValueDim, false);
-            }
+            Real* p = t.P + (nint)(g - first) * Stride + origin - start, d = t.G + (nint)(g - first) * Stride + origin - start;
             bool gaps = !IsPlain && f.view.Gaps(from, to), whole = IsPlain && mixed is null && places == to - origin && origin == from;
             long row = (long)head * s.Queries + g; int batch = head / s.Heads, h = head % s.Heads;
             for (int r = 0; r < height; r++, row++, p += Stride, d += Stride)
