@@ -9,7 +9,7 @@ namespace Fovea.Kernels;
 /// </summary>
 public static class FastExp2
 {
-    const float C1 = 0.693147188f, C2 = 0.240226508f, C3 = 0.0555035711f, C4 = 0.00961808256f, C5 = 0.00133908634f, C6 = 0.000154531629f;
+    internal const float C1 = 0.693147188f, C2 = 0.240226508f, C3 = 0.0555035711f, C4 = 0.00961808256f, C5 = 0.00133908634f, C6 = 0.000154531629f;
     const double Ln2 = 0.6931471805599453;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -21,8 +21,12 @@ public static class FastExp2
         p = Vector512.MultiplyAddEstimate(p, f, Vector512.Create(C4)); p = Vector512.MultiplyAddEstimate(p, f, Vector512.Create(C3));
         p = Vector512.MultiplyAddEstimate(p, f, Vector512.Create(C2)); p = Vector512.MultiplyAddEstimate(p, f, Vector512.Create(C1));
         p = Vector512.MultiplyAddEstimate(p, f, Vector512<float>.One);
-        return p * ((Vector512.ConvertToInt32Native(n) + Vector512.Create(127)) << 23).AsSingle();
+        return p * Power(n);
     }
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static Vector512<float> Power(Vector512<float> n) => ((Vector512.ConvertToInt32Native(n) + Vector512.Create(127)) << 23).AsSingle();
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static Vector512<double> Power(Vector512<double> n) => ((Vector512.ConvertToInt64Native(n) + Vector512.Create(1023L)) << 52).AsDouble();
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<double> Of(Vector512<double> x) => Vector512.Exp(x * Vector512.Create(Ln2));
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -34,8 +38,12 @@ public static class FastExp2
         p = Vector256.MultiplyAddEstimate(p, f, Vector256.Create(C4)); p = Vector256.MultiplyAddEstimate(p, f, Vector256.Create(C3));
         p = Vector256.MultiplyAddEstimate(p, f, Vector256.Create(C2)); p = Vector256.MultiplyAddEstimate(p, f, Vector256.Create(C1));
         p = Vector256.MultiplyAddEstimate(p, f, Vector256<float>.One);
-        return p * ((Vector256.ConvertToInt32Native(n) + Vector256.Create(127)) << 23).AsSingle();
+        return p * Power(n);
     }
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static Vector256<float> Power(Vector256<float> n) => ((Vector256.ConvertToInt32Native(n) + Vector256.Create(127)) << 23).AsSingle();
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static Vector256<double> Power(Vector256<double> n) => ((Vector256.ConvertToInt64Native(n) + Vector256.Create(1023L)) << 52).AsDouble();
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<double> Of(Vector256<double> x) => Vector256.Exp(x * Vector256.Create(Ln2));
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -47,8 +55,12 @@ public static class FastExp2
         p = Vector128.MultiplyAddEstimate(p, f, Vector128.Create(C4)); p = Vector128.MultiplyAddEstimate(p, f, Vector128.Create(C3));
         p = Vector128.MultiplyAddEstimate(p, f, Vector128.Create(C2)); p = Vector128.MultiplyAddEstimate(p, f, Vector128.Create(C1));
         p = Vector128.MultiplyAddEstimate(p, f, Vector128<float>.One);
-        return p * ((Vector128.ConvertToInt32Native(n) + Vector128.Create(127)) << 23).AsSingle();
+        return p * Power(n);
     }
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static Vector128<float> Power(Vector128<float> n) => ((Vector128.ConvertToInt32Native(n) + Vector128.Create(127)) << 23).AsSingle();
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static Vector128<double> Power(Vector128<double> n) => ((Vector128.ConvertToInt64Native(n) + Vector128.Create(1023L)) << 52).AsDouble();
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<double> Of(Vector128<double> x) => Vector128.Exp(x * Vector128.Create(Ln2));
     public static float Of(float x)
@@ -60,4 +72,25 @@ public static class FastExp2
         return p * BitConverter.Int32BitsToSingle(((int)n + 127) << 23);
     }
     public static double Of(double x) => Math.Exp(x * Ln2);
+
+    /// <summary>
+    /// Four registers at once, none above 127, step by step: one after the other, each would wait in the processor's queues for its own chain of a dozen operations.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void Four<TLanes, V>(ref V a, ref V b, ref V c, ref V d) where TLanes : struct, ILanes<V> where V : struct
+    {
+        if (typeof(Real) == typeof(double)) { a = TLanes.Exp2(a); b = TLanes.Exp2(b); c = TLanes.Exp2(c); d = TLanes.Exp2(d); return; }
+        V low = TLanes.Set(-127), half = TLanes.Set((Real)0.5);
+        a = TLanes.Max(low, a); b = TLanes.Max(low, b); c = TLanes.Max(low, c); d = TLanes.Max(low, d);
+        V k = TLanes.Floor(TLanes.Add(a, half)), l = TLanes.Floor(TLanes.Add(b, half)), m = TLanes.Floor(TLanes.Add(c, half)), n = TLanes.Floor(TLanes.Add(d, half));
+        a = TLanes.Sub(a, k); b = TLanes.Sub(b, l); c = TLanes.Sub(c, m); d = TLanes.Sub(d, n);
+        V x = TLanes.Set((Real)C5), y = TLanes.Set((Real)C6);
+        V p = TLanes.Fma(y, a, x), q = TLanes.Fma(y, b, x), r = TLanes.Fma(y, c, x), s = TLanes.Fma(y, d, x);
+        x = TLanes.Set((Real)C4); p = TLanes.Fma(p, a, x); q = TLanes.Fma(q, b, x); r = TLanes.Fma(r, c, x); s = TLanes.Fma(s, d, x);
+        x = TLanes.Set((Real)C3); p = TLanes.Fma(p, a, x); q = TLanes.Fma(q, b, x); r = TLanes.Fma(r, c, x); s = TLanes.Fma(s, d, x);
+        x = TLanes.Set((Real)C2); p = TLanes.Fma(p, a, x); q = TLanes.Fma(q, b, x); r = TLanes.Fma(r, c, x); s = TLanes.Fma(s, d, x);
+        x = TLanes.Set((Real)C1); p = TLanes.Fma(p, a, x); q = TLanes.Fma(q, b, x); r = TLanes.Fma(r, c, x); s = TLanes.Fma(s, d, x);
+        x = TLanes.Set(1); p = TLanes.Fma(p, a, x); q = TLanes.Fma(q, b, x); r = TLanes.Fma(r, c, x); s = TLanes.Fma(s, d, x);
+        a = TLanes.Mul(p, TLanes.Power(k)); b = TLanes.Mul(q, TLanes.Power(l)); c = TLanes.Mul(r, TLanes.Power(m)); d = TLanes.Mul(s, TLanes.Power(n));
+    }
 }

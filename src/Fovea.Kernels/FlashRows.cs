@@ -25,12 +25,14 @@ static unsafe class FlashRows
             return 1;
         }
         V minus = TLanes.Set(-next), u = TLanes.Set(Log2E), x = TLanes.Set(0);
-        for (j = 0; j + 2 * w <= n; j += 2 * w)
+        for (j = 0; j + 4 * w <= n; j += 4 * w)
         {
-            V p = TLanes.Exp2(TLanes.Fma(TLanes.Load(s + j), u, minus)), q = TLanes.Exp2(TLanes.Fma(TLanes.Load(s + j + w), u, minus));
-            TLanes.Store(s + j, p); TLanes.Store(s + j + w, q); x = TLanes.Add(x, TLanes.Add(p, q));
+            V p = TLanes.Fma(TLanes.Load(s + j), u, minus), q = TLanes.Fma(TLanes.Load(s + j + w), u, minus), r = TLanes.Fma(TLanes.Load(s + j + 2 * w), u, minus), t = TLanes.Fma(TLanes.Load(s + j + 3 * w), u, minus);
+            FastExp2.Four<TLanes, V>(ref p, ref q, ref r, ref t);
+            TLanes.Store(s + j, p); TLanes.Store(s + j + w, q); TLanes.Store(s + j + 2 * w, r); TLanes.Store(s + j + 3 * w, t);
+            x = TLanes.Add(x, TLanes.Add(TLanes.Add(p, q), TLanes.Add(r, t)));
         }
-        if (j < n) { V p = TLanes.Exp2(TLanes.Fma(TLanes.Load(s + j), u, minus)); TLanes.Store(s + j, p); x = TLanes.Add(x, p); }
+        for (; j < n; j += w) { V p = TLanes.Exp2(TLanes.Fma(TLanes.Load(s + j), u, minus)); TLanes.Store(s + j, p); x = TLanes.Add(x, p); }
         Real keep = next == max ? 1 : FastExp2.Of(max - next);
         sum = sum * keep + TLanes.Sum(x); max = next;
         return keep;
@@ -51,7 +53,16 @@ static unsafe class FlashRows
     public static void Recompute<TLanes, V>(Real* s, Real* g, int n, Real lse, Real delta) where TLanes : struct, ILanes<V> where V : struct
     {
         V minus = TLanes.Set(-lse * Log2E), u = TLanes.Set(Log2E), d = TLanes.Set(delta);
-        for (int j = 0; j < n; j += TLanes.Count)
+        int w = TLanes.Count, j = 0;
+        for (; j + 4 * w <= n; j += 4 * w)
+        {
+            V p = TLanes.Fma(TLanes.Load(s + j), u, minus), q = TLanes.Fma(TLanes.Load(s + j + w), u, minus), r = TLanes.Fma(TLanes.Load(s + j + 2 * w), u, minus), t = TLanes.Fma(TLanes.Load(s + j + 3 * w), u, minus);
+            FastExp2.Four<TLanes, V>(ref p, ref q, ref r, ref t);
+            TLanes.Store(s + j, p); TLanes.Store(s + j + w, q); TLanes.Store(s + j + 2 * w, r); TLanes.Store(s + j + 3 * w, t);
+            TLanes.Store(g + j, TLanes.Mul(p, TLanes.Sub(TLanes.Load(g + j), d))); TLanes.Store(g + j + w, TLanes.Mul(q, TLanes.Sub(TLanes.Load(g + j + w), d)));
+            TLanes.Store(g + j + 2 * w, TLanes.Mul(r, TLanes.Sub(TLanes.Load(g + j + 2 * w), d))); TLanes.Store(g + j + 3 * w, TLanes.Mul(t, TLanes.Sub(TLanes.Load(g + j + 3 * w), d)));
+        }
+        for (; j < n; j += w)
         {
             V p = TLanes.Exp2(TLanes.Fma(TLanes.Load(s + j), u, minus));
             TLanes.Store(s + j, p); TLanes.Store(g + j, TLanes.Mul(p, TLanes.Sub(TLanes.Load(g + j), d)));
