@@ -7,9 +7,9 @@ namespace Fovea.Claims;
 static class Trials
 {
     /// <summary>Trains with AdamW, warm-up and half a cosine; the losses of all steps. What diverges ends in +∞.</summary>
-    public static double[] Train(ClaimRun run, string name, Weights w, int steps, double rate, Func<int, Pass, Tensor> loss)
+    public static double[] Train(ClaimRun run, string name, Weights w, int steps, double rate, Func<int, Pass, Tensor> loss, double decay = 0.1)
     {
-        var trainer = new Trainer(w, new AdamW(), new() { Steps = steps, Schedule = new WarmupCosine(rate, Math.Max(1, steps / 10), steps), Rng = run.Rng["passes"] });
+        var trainer = new Trainer(w, new AdamW(decay: decay), new() { Steps = steps, Schedule = new WarmupCosine(rate, Math.Max(1, steps / 10), steps), Rng = run.Rng["passes"] });
         try { trainer.Run(loss, s => { if (s % 20 == 0) run.Report($"{name}: step {s} of {steps}, {trainer.Losses[^1]:f3} nats"); }, run.Cancel); }
         catch (ArithmeticException) { return [.. trainer.Losses, double.PositiveInfinity]; }
         return [.. trainer.Losses];
