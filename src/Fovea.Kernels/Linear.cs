@@ -49,7 +49,7 @@ public static unsafe class LinearScan
                 Real* state = scratch.Take((long)z.Rows * z.State); new Span<Real>(state, z.Rows * z.State).Clear();
                 walk.Forward(new LinearRebuild(new(z, pq, pk, pv, pa, step, state, null, null, scratch.Take(walk.Slots * z.State), scratch.Take(walk.Slots)), pdo, pdq));
             }
-            bool shared = !dlogA.IsEmpty && step == 0; Real* slopes = shared ? scratch.Take((long)z.Rows * z.Chunks) : pda;
+            bool shared = !dlogA.IsEmpty && step == 0; Real* slopes = shared ? scratch.Take((long)z.Rows * z.Chunks) : pda; if (shared) new Span<Real>(slopes, z.Rows * z.Chunks).Clear();
             walk.Backward(new LinearBackward(z, pq, pk, pv, pa, step, pc, pdo, pds, pdq, pdk, pdv, slopes, scratch.Take(walk.Slots * z.State), scratch.Take(walk.Slots)));
             for (long i = 0; shared && i < (long)z.Rows * z.Chunks; i++) pda[i / z.Chunks] += slopes[i];
         }
@@ -62,7 +62,7 @@ public static unsafe class LinearScan
     static int Step(in ScanSize z, ReadOnlySpan<Real> logA) => logA.Length == (long)z.Rows * z.Length ? 1 : 0;
 
     /// <summary>Pairs (i, j ≤ i) inside the chunks of one row.</summary>
-    static long Pairs(in ScanSize z)
+    internal static long Pairs(in ScanSize z)
     {
         const long full = ScanSize.Chunk * (ScanSize.Chunk + 1) / 2; long rest = z.Length % ScanSize.Chunk;
         return z.Length / ScanSize.Chunk * full + rest * (rest + 1) / 2;
@@ -97,15 +97,10 @@ internal readonly unsafe struct LinearForward(ScanSize z, Real* q, Real* k, Real
 
     public void Before<TLanes, V>(int row, int chunk, long slot) where TLanes : struct, ILanes<V> where V : struct
     {
-        int n = Steps(chunk), D = z.Dim, E = z.ValueDim; long at = At(row, chunk);
-        using var scratch = Scratch.Open(); Real* kept = k + at * D;
-        if (logA is not null)
-        {
-            var decays = Decays.Take(scratch); decays.Fill<TLanes, V>(Logs(row, chunk), step, n, true, false);
-            totals[slot] = decays.FromStart[n - 1]; kept = scratch.Take((long)n * D);
-            for (int j = 0; j < n; j++) Panel.Scale<TLanes, V>(k + (at + j) * D, kept + (long)j * D, decays.ToEnd[j], D);
-        }
-        Panel.Product<TLanes, V>(kept, 1, D, v + at * E, E, StateAt(row, chunk, slot), E, D, n, E, false);
+        int n = Steps(chunk); long at = At(row, chunk); using var scratch = Scratch.Open(); var decays = Decays.Take(scratch);
+        if (Decay) { decays.Fill<TLanes, V>(Logs(row, chunk), step, n, true, false); totals[slot] = decays.FromStart[n - 1]; }
+        Real* kept = new ChunkParts(z.Dim, z.ValueDim, n, decays, Decay).Scaled<TLanes, V>(k + at * z.Dim, decays.ToEnd, scratch);
+        Panel.Product<TLanes, V>(kept, 1, z.Dim, v + at * z.ValueDim, z.ValueDim, StateAt(row, chunk, slot), z.ValueDim, z.Dim, n, z.ValueDim, false);
     }
 
     public void Across<TLanes, V>(int row, int piece, int from, int to, long slot) where TLanes : struct, ILanes<V> where V : struct
@@ -116,24 +111,9 @@ internal readonly unsafe struct LinearForward(ScanSize z, Real* q, Real* k, Real
 
     public void After<TLanes, V>(int row, int chunk, long slot) where TLanes : struct, ILanes<V> where V : struct
     {
-        int n = Steps(chunk), D = z.Dim, E = z.ValueDim, wide = 2 * TLanes.Count, block = Micro.Rows<V>(); long at = At(row, chunk);
-        using var scratch = Scratch.Open(); var decays = Decays.Take(scratch);
-        Real* kT = scratch.Take((long)D * C), p = scratch.Take(C * C), seen = q + at * D, oc = o + at * E;
-        if (logA is not null)
-        {
-            decays.Fill<TLanes, V>(Logs(row, chunk), step, n, true, true); seen = scratch.Take((long)n * D);
-            for (int i = 0; i < n; i++) Panel.Scale<TLanes, V>(q + (at + i) * D, seen + (long)i * D, decays.FromStart[i], D);
-        }
-        Panel.Transpose(k + at * D, n, D, kT, C);
-        Panel.Product<TLanes, V>(seen, D, 1, StateAt(row, chunk, slot), E, oc, E, n, D, E, false);
-        for (int i = 0; i < n; i += block)
-        {
-            int m = Math.Min(block, n - i), until = (i + m + wide - 1) / wide * wide; long next = at + C + i;
-            Panel.Fetch(q + next * D, m * D); Panel.Fetch(k + next * D, m * D); Panel.Fetch(v + next * E, m * E); Panel.Fetch(o + next * E, m * E);
-            Panel.Product<TLanes, V>(q + (at + i) * D, D, 1, kT, C, p + i * C, C, m, D, until, false);
-            decays.Mask<TLanes, V>(p, i, i + m, until, logA is not null);
-            Panel.Product<TLanes, V>(p + i * C, C, 1, v + at * E, E, oc + (long)i * E, E, m, i + m, E, true);
-        }
+        long at = At(row, chunk); using var scratch = Scratch.Open(); var decays = Decays.Take(scratch);
+        if (Decay) decays.Fill<TLanes, V>(Logs(row, chunk), step, Steps(chunk), true, true);
+        new ChunkParts(z.Dim, z.ValueDim, Steps(chunk), decays, Decay).Read<TLanes, V>(q + at * z.Dim, k + at * z.Dim, v + at * z.ValueDim, StateAt(row, chunk, slot), o + at * z.ValueDim);
     }
 
     /// <summary>One step of some rows, without a detour through chunks.</summary>

@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 namespace Fovea.Kernels;
 
 /// <summary>
@@ -13,14 +12,9 @@ internal readonly unsafe struct LinearBackward(ScanSize z, Real* q, Real* k, Rea
 
     public void Before<TLanes, V>(int row, int chunk, long slot) where TLanes : struct, ILanes<V> where V : struct
     {
-        var f = Forward; int n = f.Steps(chunk), D = z.Dim, E = z.ValueDim; long at = f.At(row, chunk);
-        using var scratch = Scratch.Open(); Real* seen = q + at * D;
-        if (logA is not null)
-        {
-            var decays = Decays.Take(scratch); decays.Fill<TLanes, V>(f.Logs(row, chunk), step, n, true, false);
-            totals[slot] = decays.FromStart[n - 1]; seen = scratch.Take((long)n * D);
-            for (int i = 0; i < n; i++) Panel.Scale<TLanes, V>(q + (at + i) * D, seen + (long)i * D, decays.FromStart[i], D);
-        }
+        var f = Forward; int n = f.Steps(chunk), D = z.Dim, E = z.ValueDim; long at = f.At(row, chunk); using var scratch = Scratch.Open(); var decays = Decays.Take(scratch);
+        if (f.Decay) { decays.Fill<TLanes, V>(f.Logs(row, chunk), step, n, true, false); totals[slot] = decays.FromStart[n - 1]; }
+        Real* seen = new ChunkParts(D, E, n, decays, f.Decay).Scaled<TLanes, V>(q + at * D, decays.FromStart, scratch);
         Panel.Product<TLanes, V>(seen, 1, D, dO + at * E, E, slots + slot * z.State, E, D, n, E, false);
     }
 
@@ -32,78 +26,19 @@ internal readonly unsafe struct LinearBackward(ScanSize z, Real* q, Real* k, Rea
 
     public void After<TLanes, V>(int row, int chunk, long slot) where TLanes : struct, ILanes<V> where V : struct
     {
-        var f = Forward; int n = f.Steps(chunk), D = z.Dim, E = z.ValueDim, wide = 2 * TLanes.Count, block = Micro.Rows<V>(); long at = f.At(row, chunk); bool decay = logA is not null, slopes = dlogA is not null;
+        var f = Forward; int n = f.Steps(chunk); long at = f.At(row, chunk); Real* qc = q + at * z.Dim, kc = k + at * z.Dim, vc = v + at * z.ValueDim, dkc = dk + at * z.Dim, dvc = dv + at * z.ValueDim;
         using var scratch = Scratch.Open(); var decays = Decays.Take(scratch);
-        Real* kT = scratch.Take((long)D * C), vT = scratch.Take((long)E * C), p = scratch.Take(C * C), dp = scratch.Take(C * C), pairs = slopes ? scratch.Take(C * C) : null;
-        Real* sT = scratch.Take((long)D * E), x = scratch.Take((long)C * Math.Max(D, E)), seen = scratch.Take(C), kept = scratch.Take(C), ds = slots + slot * z.State;
-        Real* qc = q + at * D, kc = k + at * D, vc = v + at * E, doc = dO + at * E, dqc = dq + at * D, dkc = dk + at * D, dvc = dv + at * E, s = checkpoints is null ? null : checkpoints + ((long)row * z.Chunks + chunk) * z.State;
-        if (decay) decays.Fill<TLanes, V>(f.Logs(row, chunk), step, n, true, true);
-        Panel.Transpose(kc, n, D, kT, C); Panel.Transpose(vc, n, E, vT, C);
-        for (int i = 0; i < n; i += block)
+        Real* pairs = null, seen = null, kept = null, s = checkpoints is null ? null : checkpoints + ((long)row * z.Chunks + chunk) * z.State, ds = slots + slot * z.State;
+        if (dlogA is not null)
         {
-            int m = Math.Min(block, n - i), until = (i + m + wide - 1) / wide * wide;
-            Panel.Product<TLanes, V>(qc + (long)i * D, D, 1, kT, C, p + i * C, C, m, D, until, false);
-            Panel.Product<TLanes, V>(doc + (long)i * E, E, 1, vT, C, dp + i * C, C, m, E, until, false);
-            decays.Mask<TLanes, V>(p, i, i + m, until, decay);
-            if (slopes) Multiply<TLanes, V>(p + i * C, dp + i * C, pairs + i * C, m, until);
-            decays.Mask<TLanes, V>(dp, i, i + m, until, decay);
-            Panel.Product<TLanes, V>(dp + i * C, C, 1, kc, D, dqc + (long)i * D, D, m, i + m, D, true);
+            pairs = scratch.Take(C * C + 2 * C); seen = pairs + C * C; kept = seen + C;
+            new Span<Real>(pairs, C * C + 2 * C).Clear();
         }
-        for (int j = 0; j < n; j += block)      // transposed scores: row j sees the steps from j on
-        {
-            int m = Math.Min(block, n - j);
-            Panel.Product<TLanes, V>(dp + j * C + j, 1, C, qc + (long)j * D, D, dkc + (long)j * D, D, m, n - j, D, true);
-            Panel.Product<TLanes, V>(p + j * C + j, 1, C, doc + (long)j * E, E, dvc + (long)j * E, E, m, n - j, E, true);
-        }
-        if (s is not null) Join<TLanes, V>(doc, s, sT, x, qc, dqc, decay ? decays.FromStart : null, seen, n);
-        Join<TLanes, V>(vc, ds, sT, x, kc, dkc, decay ? decays.ToEnd : null, kept, n);
-        Panel.Product<TLanes, V>(kc, D, 1, ds, E, x, E, n, D, E, false);
-        for (int j = 0; j < n; j++) Panel.AddScaled<TLanes, V>(x + (long)j * E, dvc + (long)j * E, decay ? decays.ToEnd[j] : 1, E);
-        if (!slopes) return;
-        Real last = decays.FromStart[n - 1];
-        Slope<TLanes, V>(step == 1 ? dlogA + at : dlogA + (long)row * z.Chunks + chunk, pairs, seen, kept, last == 0 ? 0 : last * Reduce.Dot<TLanes, V>(ds, s, z.State), n);
-    }
-
-    /// <summary>g += r·(a Sᵀ) for n rows a [n,E] and the decays r (null for 1) of the rows; shares become the products of y with what was added: what each decay is responsible for.</summary>
-    void Join<TLanes, V>(Real* a, Real* s, Real* sT, Real* x, Real* y, Real* g, Real* r, Real* shares, int n) where TLanes : struct, ILanes<V> where V : struct
-    {
-        int D = z.Dim, E = z.ValueDim;
-        Panel.Transpose(s, D, E, sT, D);
-        if (dlogA is null && r is null) { Panel.Product<TLanes, V>(a, E, 1, sT, D, g, D, n, E, D, true); return; }
-        Panel.Product<TLanes, V>(a, E, 1, sT, D, x, D, n, E, D, false);
-        for (int i = 0; i < n; i++)
-        {
-            Panel.AddScaled<TLanes, V>(x + (long)i * D, g + (long)i * D, r[i], D);
-            if (dlogA is not null) shares[i] = r[i] == 0 ? 0 : r[i] * RowProduct.Dot<TLanes, V>(x + (long)i * D, y + (long)i * D, D);
-        }
-    }
-
-    /// <summary>c = a∘b on rows of C numbers, up to column until.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void Multiply<TLanes, V>(Real* a, Real* b, Real* c, int rows, int until) where TLanes : struct, ILanes<V> where V : struct
-    {
-        for (int i = 0; i < rows; i++) for (int j = i * C; j < i * C + until; j += TLanes.Count) TLanes.Store(c + j, TLanes.Mul(TLanes.Load(a + j), TLanes.Load(b + j)));
-    }
-
-    /// <summary>
-    /// Every decay ratio that contains step t adds its share to dlogA_t: pairs i ≥ t > j, what output i ≥ t saw of the old state, what is kept of j &lt; t in the
-    /// new one, and the old state in the new one (through). Sums of like terms only, no differences of long sums.
-    /// </summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    void Slope<TLanes, V>(Real* dlog, Real* pairs, Real* seen, Real* kept, double through, int n) where TLanes : struct, ILanes<V> where V : struct
-    {
-        Real* below = stackalloc Real[C];       // Σ_{i ≥ t} pairs[i,j]
-        new Span<Real>(below, C).Clear();
-        for (int j = 1; j < n; j++) kept[j] += kept[j - 1];
-        double later = 0, all = 0;
-        for (int t = n - 1; t >= 0; t--)
-        {
-            for (int j = 0; j < t; j += TLanes.Count) TLanes.Store(below + j, TLanes.Add(TLanes.Load(below + j), TLanes.Load(pairs + t * C + j)));
-            later += seen[t];
-            double slope = Reduce.Sum<TLanes, V>(below, t) + later + (t > 0 ? kept[t - 1] : 0) + through;
-            if (step == 1) dlog[t] += (Real)slope; else all += slope;
-        }
-        if (step == 0) *dlog = (Real)all;
+        if (f.Decay) decays.Fill<TLanes, V>(f.Logs(row, chunk), step, n, true, true);
+        var parts = new ChunkParts(z.Dim, z.ValueDim, n, decays, f.Decay);
+        parts.ReadBack<TLanes, V>(qc, kc, vc, s, dO + at * z.ValueDim, dq + at * z.Dim, dkc, dvc, pairs, seen, false);
+        parts.WriteBack<TLanes, V>(kc, vc, ds, dkc, dvc, kept);
+        if (dlogA is not null) parts.Slope<TLanes, V>(step == 1 ? dlogA + at : dlogA + (long)row * z.Chunks + chunk, step, pairs, seen, kept, ds, s);
     }
 }
 
