@@ -9,11 +9,12 @@ internal unsafe struct Decays
 {
     public const int C = ScanSize.Chunk;
     const int Room = 64;        // the widest load may read past the last ratio
-    readonly Real* steps, fromStart, toEnd, table;
+    const int Widest = 16;
+    readonly Real* steps, fromStart, toEnd, ones, table;
     Real* ratios; int stride;
 
-    Decays(Real* memory) { steps = memory; fromStart = steps + C; toEnd = fromStart + C; table = toEnd + C; ratios = table; stride = C; }
-    public static Decays Take(in Scratch scratch) => new(scratch.Take(3 * C + C * C + Room));
+    Decays(Real* memory) { steps = memory; fromStart = steps + C; toEnd = fromStart + C; ones = toEnd + C; table = ones + 2 * Widest; ratios = table; stride = C; }
+    public static Decays Take(in Scratch scratch) => new(scratch.Take(3 * C + 2 * Widest + C * C + Room));
 
     /// <summary>[C]: the decay of each step.</summary>
     public readonly Real* Steps => steps;
@@ -54,11 +55,17 @@ internal unsafe struct Decays
             return;
         }
         ratios = table; stride = C;
-        for (int i = 0; i < n; i++)
+        // A register goes down its columns; from step j on, column j holds the product of the decays behind j, which starts with 1.
+        new Span<Real>(ones, 2 * Widest).Clear(); ones[Widest] = 1;
+        for (int j = 0; j < n; j += w)
         {
-            Real* row = table + i * C; V x = TLanes.Set(steps[i]);
-            for (int j = 0; j < i; j += w) TLanes.Store(row + j, TLanes.Mul(TLanes.Load(row - C + j), x));
-            row[i] = 1; new Span<Real>(row + i + 1, C - i - 1).Clear();
+            V product = TLanes.Set(0);
+            for (int i = j; i < n; i++)
+            {
+                V x = TLanes.Set(steps[i]);
+                product = i < j + w ? TLanes.Fma(product, x, TLanes.Load(ones + Widest - i + j)) : TLanes.Mul(product, x);
+                TLanes.Store(table + i * C + j, product);
+            }
         }
     }
 

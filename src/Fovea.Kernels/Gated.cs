@@ -4,7 +4,7 @@ namespace Fovea.Kernels;
 /// S_t = Diag(α_t) S_{t−1} + k_tᵀ v_t, o_t = q_t S_t with a gate for each step and key channel, in chunks of 64 steps (gated linear attention, 2312.06635, §4). A score inside a chunk is
 /// Σ_d q_id k_jd Π_{j&lt;s≤i} α_sd. The paper divides a cumulative product by another, or subtracts logarithms; here a chunk is halved again and again instead: a pair on both sides of a middle m
 /// is (q_i Π_{m≤s≤i} α_s)·(k_j Π_{j&lt;s&lt;m} α_s), a matrix product of factors that are at most 1, and pairs within eight steps are multiplied out. So nothing overflows and a gate may be 0.
-/// Spans, checkpoints and what is added to are as in <see cref="LinearScan"/>. gate is [R,N,D], from 0 to 1; <see cref="Scan"/> with <see cref="DiagonalDecay"/> is the plain twin.
+/// Spans, checkpoints and what is added to are as in <see cref="LinearScan"/>. gate is [R,N,D], usually from 0 to 1 (larger ones grow as they do step by step); <see cref="Scan"/> with <see cref="DiagonalDecay"/> is the plain twin.
 /// </summary>
 public static unsafe class GatedScan
 {
@@ -48,7 +48,6 @@ public static unsafe class GatedScan
         long steps = (long)z.Rows * z.Length;
         if (z.GateDim != z.Dim) throw new ArgumentException($"a step has {z.GateDim} gates, expected D = {z.Dim}");
         Guard.Holds(q, steps * z.Dim); Guard.Holds(k, steps * z.Dim); Guard.Holds(v, steps * z.ValueDim); Guard.Holds(gate, steps * z.Dim);
-        for (int i = 0; i < steps * z.Dim; i++) if (!(gate[i] >= 0 && gate[i] <= 1)) throw new ArgumentException($"gate[{i}] is {gate[i]}, must be from 0 to 1");
     }
 }
 
@@ -84,7 +83,12 @@ internal readonly unsafe struct GatedForward(ScanSize z, Real* q, Real* k, Real*
         Gates.FromStart<TLanes, V>(q + at * D, gate + at * D, seen, n, D);
         Panel.Product<TLanes, V>(seen, D, 1, StateAt(row, chunk, slot), E, oc, E, n, D, E, false);
         new GatedScores(q + at * D, k + at * D, gate + at * D, n, D).Forward<TLanes, V>(p);
-        for (int i = 0; i < n; i += block) Panel.Product<TLanes, V>(p + i * C, C, 1, v + at * E, E, oc + (long)i * E, E, Math.Min(block, n - i), Math.Min(i + block, n), E, true);
+        for (int i = 0; i < n; i += block)
+        {
+            int m = Math.Min(block, n - i); long next = at + C + i;
+            Panel.Fetch(q + next * D, m * D); Panel.Fetch(k + next * D, m * D); Panel.Fetch(gate + next * D, m * D); Panel.Fetch(v + next * E, m * E); Panel.Fetch(o + next * E, m * E);
+            Panel.Product<TLanes, V>(p + i * C, C, 1, v + at * E, E, oc + (long)i * E, E, m, i + m, E, true);
+        }
     }
 }
 

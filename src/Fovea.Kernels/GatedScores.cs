@@ -4,14 +4,15 @@ namespace Fovea.Kernels;
 /// <summary>The scores of one chunk, p [C,C] with p_ij = Σ_d q_id k_jd Π_{j&lt;s≤i} α_sd for j ≤ i below n, and their adjoint; see <see cref="GatedScan"/>.</summary>
 internal readonly unsafe struct GatedScores(Real* q, Real* k, Real* gate, int n, int D)
 {
-    const int C = ScanSize.Chunk, Small = 8;
+    const int C = ScanSize.Chunk, Block = 8;
 
     /// <summary>p is overwritten, with 0 above the diagonal.</summary>
     public void Forward<TLanes, V>(Real* p) where TLanes : struct, ILanes<V> where V : struct
     {
         using var scratch = Scratch.Open(); Real* right = scratch.Take((long)C / 2 * D), left = scratch.Take((long)C / 2 * D), leftT = scratch.Take((long)C / 2 * D);
         new Span<Real>(p, C * C).Clear();
-        for (int half = C / 2; half >= Small; half /= 2)
+        Small<TLanes, V>(p);
+        for (int half = C / 2; half >= Block; half /= 2)
             for (int m = half; m < n; m += 2 * half)
             {
                 int rows = Math.Min(half, n - m); long l = m - half;
@@ -20,65 +21,61 @@ internal readonly unsafe struct GatedScores(Real* q, Real* k, Real* gate, int n,
                 Panel.Transpose(left, half, D, leftT, half);
                 Panel.Product<TLanes, V>(right, D, 1, leftT, half, p + m * C + l, C, rows, D, half, false);
             }
-        // The last block is padded: four outputs are made at a time.
-        Real* qs = scratch.Take(2L * Small * D), gates = qs + Small * D, x = scratch.Take(D);
-        for (int i = 0; i < n; i += Small)
+    }
+
+    // Pairs within small blocks: from step j on the key fades gate by gate, and four outputs are made at a time. What they reach beyond the block is right too, and made again by the products.
+    void Small<TLanes, V>(Real* p) where TLanes : struct, ILanes<V> where V : struct
+    {
+        const int Reach = Block + 4;
+        using var scratch = Scratch.Open(); Real* x = scratch.Take(D), padded = scratch.Take(2L * Reach * D);
+        for (int i = 0; i < n; i += Block)
         {
-            int rows = Math.Min(Small, n - i); Real* qi = q + (long)i * D, gi = gate + (long)i * D;
-            if (rows < Small)
+            int rows = Math.Min(Reach, n - i); Real* qi = q + (long)i * D, gi = gate + (long)i * D;
+            if (rows < Reach)       // the end of the chunk is copied, with zeros behind it
             {
-                new Span<Real>(qs, 2 * Small * D).Clear();
-                new ReadOnlySpan<Real>(qi, rows * D).CopyTo(new(qs, rows * D)); new ReadOnlySpan<Real>(gi, rows * D).CopyTo(new(gates, rows * D));
-                qi = qs; gi = gates;
+                new Span<Real>(padded, 2 * Reach * D).Clear();
+                new ReadOnlySpan<Real>(qi, rows * D).CopyTo(new(padded, rows * D)); new ReadOnlySpan<Real>(gi, rows * D).CopyTo(new(padded + Reach * D, rows * D));
+                qi = padded; gi = padded + Reach * D;
             }
-            for (int j = 0; j < rows; j++)
+            for (int j = 0; j < Math.Min(Block, rows); j++)
             {
-                new ReadOnlySpan<Real>(k + (long)(i + j) * D, D).CopyTo(new(x, D));
-                int first = j / 4 * 4;      // rows before j are made too, and made 0 again
-                for (int r = first; r < Small; r += 4) Four<TLanes, V>(x, qi + (long)r * D, gi + (long)r * D, p + (i + r) * C + i + j, j - r);
+                Real* from = k + (long)(i + j) * D;
+                for (int r = j; r < Math.Min(Block, rows); r += 4, from = x) Four<TLanes, V>(from, x, qi + (long)r * D, gi + (long)r * D, p + (i + r) * C + i + j, Math.Min(4, rows - r));
             }
         }
     }
 
-    // p[r·C] = q_r·x for four rows r, with x ∘= gate_r before each row after start; x is moved on.
+    // p[r·C] = q_r·x for four rows r, of which count are wanted, with x ∘= gate_r before each but the first, and once more at the end.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    void Four<TLanes, V>(Real* x, Real* q, Real* a, Real* p, int start) where TLanes : struct, ILanes<V> where V : struct
+    void Four<TLanes, V>(Real* from, Real* x, Real* q, Real* a, Real* p, int count) where TLanes : struct, ILanes<V> where V : struct
     {
         int w = TLanes.Count, d = 0; V s0 = TLanes.Set(0), s1 = s0, s2 = s0, s3 = s0; Real r0 = 0, r1 = 0, r2 = 0, r3 = 0;
-        Real* q1 = q + D, q2 = q1 + D, q3 = q2 + D, a1 = a + D, a2 = a1 + D, a3 = a2 + D;
+        Real* q1 = q + D, q2 = q1 + D, q3 = q2 + D, a1 = a + D, a2 = a1 + D, a3 = a2 + D, a4 = a3 + D;
         for (; d <= D - w; d += w)
         {
-            V y = TLanes.Load(x + d);
-            if (start < 0) y = TLanes.Mul(y, TLanes.Load(a + d));
-            if (start <= 0) s0 = TLanes.Fma(TLanes.Load(q + d), y, s0);
-            if (start < 1) y = TLanes.Mul(y, TLanes.Load(a1 + d));
-            if (start <= 1) s1 = TLanes.Fma(TLanes.Load(q1 + d), y, s1);
-            if (start < 2) y = TLanes.Mul(y, TLanes.Load(a2 + d));
-            if (start <= 2) s2 = TLanes.Fma(TLanes.Load(q2 + d), y, s2);
-            if (start < 3) y = TLanes.Mul(y, TLanes.Load(a3 + d));
-            s3 = TLanes.Fma(TLanes.Load(q3 + d), y, s3);
-            TLanes.Store(x + d, y);
+            V y = TLanes.Load(from + d); s0 = TLanes.Fma(TLanes.Load(q + d), y, s0);
+            y = TLanes.Mul(y, TLanes.Load(a1 + d)); s1 = TLanes.Fma(TLanes.Load(q1 + d), y, s1);
+            y = TLanes.Mul(y, TLanes.Load(a2 + d)); s2 = TLanes.Fma(TLanes.Load(q2 + d), y, s2);
+            y = TLanes.Mul(y, TLanes.Load(a3 + d)); s3 = TLanes.Fma(TLanes.Load(q3 + d), y, s3);
+            TLanes.Store(x + d, TLanes.Mul(y, TLanes.Load(a4 + d)));
         }
         for (; d < D; d++)
         {
-            Real y = x[d];
-            if (start < 0) y *= a[d];
-            if (start <= 0) r0 += q[d] * y;
-            if (start < 1) y *= a1[d];
-            if (start <= 1) r1 += q1[d] * y;
-            if (start < 2) y *= a2[d];
-            if (start <= 2) r2 += q2[d] * y;
-            if (start < 3) y *= a3[d];
-            r3 += q3[d] * y; x[d] = y;
+            Real y = from[d]; r0 += q[d] * y;
+            y *= a1[d]; r1 += q1[d] * y; y *= a2[d]; r2 += q2[d] * y; y *= a3[d]; r3 += q3[d] * y;
+            x[d] = y * a4[d];
         }
-        p[0] = TLanes.Sum(s0) + r0; p[C] = TLanes.Sum(s1) + r1; p[2 * C] = TLanes.Sum(s2) + r2; p[3 * C] = TLanes.Sum(s3) + r3;
+        p[0] = TLanes.Sum(s0) + r0;
+        if (count > 1) p[C] = TLanes.Sum(s1) + r1;
+        if (count > 2) p[2 * C] = TLanes.Sum(s2) + r2;
+        if (count > 3) p[3 * C] = TLanes.Sum(s3) + r3;
     }
 
     /// <summary>Adds into dq, dk and dgate; dp is read for j ≤ i.</summary>
     public void Backward<TLanes, V>(Real* dp, Real* dq, Real* dk, Real* dgate) where TLanes : struct, ILanes<V> where V : struct
     {
         using var scratch = Scratch.Open(); Real* one = scratch.Take((long)C / 2 * D), two = scratch.Take((long)C / 2 * D);
-        for (int half = C / 2; half >= Small; half /= 2)
+        for (int half = C / 2; half >= Block; half /= 2)
             for (int m = half; m < n; m += 2 * half)
             {
                 int rows = Math.Min(half, n - m); long l = m - half, lD = l * D, mD = (long)m * D; Real* block = dp + m * C + l;
@@ -89,9 +86,9 @@ internal readonly unsafe struct GatedScores(Real* q, Real* k, Real* gate, int n,
                 Panel.Product<TLanes, V>(block, 1, C, one, D, two, D, half, rows, D, false);
                 Gates.FromEndBack<TLanes, V>(two, k + lD, gate + lD, null, dk + lD, dgate + lD, half, D);
             }
-        for (int i = 0; i < n; i += Small)
+        for (int i = 0; i < n; i += Block)
         {
-            int rows = Math.Min(Small, n - i), d = SmallBack<TLanes, V>(dp, dq, dk, dgate, i, rows, 0);
+            int rows = Math.Min(Block, n - i), d = SmallBack<TLanes, V>(dp, dq, dk, dgate, i, rows, 0);
             SmallBack<Lanes1, Real>(dp, dq, dk, dgate, i, rows, d);
         }
     }
@@ -100,7 +97,7 @@ internal readonly unsafe struct GatedScores(Real* q, Real* k, Real* gate, int n,
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     int SmallBack<TLanes, V>(Real* dp, Real* dq, Real* dk, Real* dgate, int i0, int rows, int d) where TLanes : struct, ILanes<V> where V : struct
     {
-        int w = TLanes.Count; Real* xs = stackalloc Real[Small * 16];
+        int w = TLanes.Count; Real* xs = stackalloc Real[Block * 16];
         for (; d <= D - w; d += w)
             for (int j = 0; j < rows; j++)
             {

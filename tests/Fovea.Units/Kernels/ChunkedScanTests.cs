@@ -99,12 +99,10 @@ public sealed class ChunkedScanTests
     }
 
     [Fact]
-    public void Gates_out_of_range_are_refused()
+    public void A_wrong_number_of_gates_is_refused()
     {
         Real[] x = new Real[4];
-        Assert.Contains("α of gate[0] is 1.5", Assert.Throws<ArgumentException>(() => DeltaScan.Forward(new(1, 1, 1, 1, 2), x, x, x, [1.5f, 1], x, x, default)).Message);
         Assert.Contains("has 3 gates", Assert.Throws<ArgumentException>(() => DeltaScan.Forward(new(1, 1, 1, 1, 3), x, x, x, x, x, x, default)).Message);
-        Assert.Contains("gate[0] is NaN", Assert.Throws<ArgumentException>(() => GatedScan.Forward(new(1, 1, 1, 1, 1), x, x, x, [Real.NaN], x, x, default)).Message);
         Assert.Contains("has 3 gates, expected D = 1", Assert.Throws<ArgumentException>(() => GatedScan.Forward(new(1, 1, 1, 1, 3), x, x, x, x, x, x, default)).Message);
     }
 }
