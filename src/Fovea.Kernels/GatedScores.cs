@@ -103,7 +103,7 @@ internal readonly unsafe struct GatedScores(Real* q, Real* k, Real* gate, int n,
             {
                 long at = (long)(i0 + j) * D + d; V x = TLanes.Load(k + at);
                 TLanes.Store(xs + j * w, x);
-                for (int i = j; ; )
+                for (int i = j; ;)
                 {
                     TLanes.Store(dq + at, TLanes.Fma(TLanes.Set(dp[(i0 + i) * C + i0 + j]), x, TLanes.Load(dq + at)));
                     if (++i == rows) break;

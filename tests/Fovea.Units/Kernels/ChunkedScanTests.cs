@@ -53,7 +53,7 @@ public sealed class ChunkedScanTests
         get
         {
             var data = new TheoryData<string, int, int, int, int>();
-            foreach (var kind in Kinds) foreach (var (r, n, d, e) in new[] { (1, 1, 7, 7), (2, 7, 16, 7), (2, 70, 7, 16), (1, 70, 64, 70), (3, 200, 16, 64), (9, 130, 7, 33), (1, 1000, 70, 64), (1, 200, 64, 1) }) data.Add(kind, r, n, d, e);
+            foreach (var kind in Kinds) foreach (var (r, n, d, e) in new[] { (1, 1, 7, 7), (2, 7, 16, 7), (2, 70, 7, 16), (1, 70, 64, 70), (3, 200, 16, 64), (9, 130, 7, 33), (3, 470, 5, 9), (1, 1000, 70, 64), (1, 200, 64, 1) }) data.Add(kind, r, n, d, e);
             return data;
         }
     }
@@ -61,7 +61,7 @@ public sealed class ChunkedScanTests
     [Theory, MemberData(nameof(Cases))]
     public void Chunks_equal_the_steps_forward_and_back_at_every_width(string kind, int rows, int n, int d, int e)
     {
-        foreach (var width in n > 200 ? [Width.Widest] : Trial.Widths) new Case(kind, rows, n, d, e).Run(width).EqualsTheSteps($"at {width}");
+        foreach (var width in n > 200 ? [Width.Widest, Width.Bits512] : Trial.Widths) new Case(kind, rows, n, d, e).Run(width).EqualsTheSteps($"at {width}");
     }
 
     // Gates near 1 as trained models have them, gates of 1e-8, and gates of exactly 0 and 1.
