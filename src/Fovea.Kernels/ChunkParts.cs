@@ -31,8 +31,9 @@ internal readonly unsafe struct ChunkParts(int D, int E, int n, Decays decays, b
         for (int i = 0; i < n; i += block)
         {
             int m = Math.Min(block, n - i), until = (i + m + wide - 1) / wide * wide; long next = C + i;
-            Panel.Fetch(q + next * D, m * D); Panel.Fetch(k + next * D, m * D); Panel.Fetch(v + next * E, m * E); Panel.Fetch(o + next * E, m * E);
+            Panel.Fetch(q + next * D, m * D); Panel.Fetch(k + next * D, m * D);
             Panel.Product<TLanes, V>(q + (long)i * D, D, 1, kT, C, p + i * C, C, m, D, until, false);
+            Panel.Fetch(v + next * E, m * E); Panel.Fetch(o + next * E, m * E);     // in two parts: the machine takes only so many at a time
             decays.Mask<TLanes, V>(p, i, i + m, until, decay, false);
             Panel.Product<TLanes, V>(p + i * C, C, 1, v, E, o + (long)i * E, E, m, i + m, E, true);
         }

@@ -19,6 +19,8 @@ internal readonly struct Chunked(int rows, int chunks, int pieces, long perChunk
 {
     // So many rows, or chunks of few rows, are enough for the threads of one machine.
     const int Tasks = 16;
+    // Many rows are walked so many at a time, which bounds the slots.
+    const int Group = 128;
     // Fewer multiply-adds than this are done before a second thread has woken up.
     const long Alone = 1 << 17;
 
@@ -26,7 +28,7 @@ internal readonly struct Chunked(int rows, int chunks, int pieces, long perChunk
     /// <summary>Chunks of a row that are walked together.</summary>
     int Stretch => Whole ? 1 : Math.Min(Math.Max(1, chunks), (Tasks + rows - 1) / Math.Max(1, rows));
     /// <summary>How many slots the walk uses.</summary>
-    public long Slots => (long)rows * Stretch;
+    public long Slots => Whole ? Math.Min(rows, Group) : (long)rows * Stretch;
 
     public void Forward<T>(in T body) where T : struct, IChunked => Walk(body, false);
     /// <summary>From the last chunk to the first.</summary>
@@ -34,7 +36,12 @@ internal readonly struct Chunked(int rows, int chunks, int pieces, long perChunk
 
     void Walk<T>(in T body, bool backward) where T : struct, IChunked
     {
-        if (Whole) { WideRows.For(rows, Grain(rows, chunks), new Rows<T>(body, chunks, pieces, backward), width); return; }
+        for (int first = 0; Whole && first < rows; first += Group)
+        {
+            int count = Math.Min(Group, rows - first);
+            WideRows.For(count, Grain(count, chunks), new Rows<T>(body, first, chunks, pieces, backward), width);
+        }
+        if (Whole) return;
         for (int done = 0; done < chunks; done += Stretch)
         {
             int count = Math.Min(Stretch, chunks - done), from = backward ? chunks - done - count : done, all = rows * count;
@@ -46,17 +53,17 @@ internal readonly struct Chunked(int rows, int chunks, int pieces, long perChunk
 
     int Grain(int tasks, int each) => (int)Math.Min(tasks, Math.Max(1, Alone / 2 / Math.Max(1, perChunk * each)));
 
-    readonly struct Rows<T>(T body, int chunks, int pieces, bool backward) : IWideRows where T : struct, IChunked
+    readonly struct Rows<T>(T body, int first, int chunks, int pieces, bool backward) : IWideRows where T : struct, IChunked
     {
         public void Run<TLanes, V>(int from, int to) where TLanes : struct, ILanes<V> where V : struct
         {
-            for (int r = from; r < to; r++)
+            for (int slot = from; slot < to; slot++)
                 for (int i = 0; i < chunks; i++)
                 {
-                    int chunk = backward ? chunks - 1 - i : i;
-                    body.Before<TLanes, V>(r, chunk, r);
-                    for (int p = 0; p < pieces; p++) body.Across<TLanes, V>(r, p, chunk, chunk + 1, r);
-                    body.After<TLanes, V>(r, chunk, r);
+                    int row = first + slot, chunk = backward ? chunks - 1 - i : i;
+                    body.Before<TLanes, V>(row, chunk, slot);
+                    for (int p = 0; p < pieces; p++) body.Across<TLanes, V>(row, p, chunk, chunk + 1, slot);
+                    body.After<TLanes, V>(row, chunk, slot);
                 }
         }
     }

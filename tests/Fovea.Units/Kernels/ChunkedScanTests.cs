@@ -53,7 +53,7 @@ public sealed class ChunkedScanTests
         get
         {
             var data = new TheoryData<string, int, int, int, int>();
-            foreach (var kind in Kinds) foreach (var (r, n, d, e) in new[] { (1, 1, 7, 7), (2, 7, 16, 7), (2, 70, 7, 16), (1, 70, 64, 70), (3, 200, 16, 64), (9, 130, 7, 33), (3, 470, 5, 9), (1, 1000, 70, 64), (1, 200, 64, 1) }) data.Add(kind, r, n, d, e);
+            foreach (var kind in Kinds) foreach (var (r, n, d, e) in new[] { (1, 1, 7, 7), (2, 7, 16, 7), (2, 70, 7, 16), (1, 70, 64, 70), (3, 200, 16, 64), (9, 130, 7, 33), (3, 470, 5, 9), (130, 65, 16, 2), (1, 1000, 70, 64), (1, 200, 64, 1) }) data.Add(kind, r, n, d, e);
             return data;
         }
     }

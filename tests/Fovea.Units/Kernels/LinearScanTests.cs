@@ -30,7 +30,7 @@ public sealed class LinearScanTests
         get
         {
             var data = new TheoryData<int, int, int, int, string>();
-            foreach (var (r, n, d, e) in new[] { (1, 1, 1, 1), (3, 7, 5, 3), (2, 70, 16, 24), (2, 200, 17, 9), (1, 128, 33, 40), (2, 64, 8, 64), (9, 130, 7, 16), (3, 470, 5, 9), (1, 1000, 70, 65) }) foreach (var kind in new[] { "none", "constant", "steps", "violent" }) data.Add(r, n, d, e, kind);
+            foreach (var (r, n, d, e) in new[] { (1, 1, 1, 1), (3, 7, 5, 3), (2, 70, 16, 24), (2, 200, 17, 9), (1, 128, 33, 40), (2, 64, 8, 64), (9, 130, 7, 16), (3, 470, 5, 9), (130, 65, 3, 2), (1, 1000, 70, 65) }) foreach (var kind in new[] { "none", "constant", "steps", "violent" }) data.Add(r, n, d, e, kind);
             return data;
         }
     }
