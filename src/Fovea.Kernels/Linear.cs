@@ -18,7 +18,11 @@ public static unsafe class LinearScan
         Check(z, q, k, v, logA); Guard.Holds(state, (long)z.Rows * z.State); Guard.Holds(o, (long)z.Rows * z.Length * z.ValueDim);
         if (!checkpoints.IsEmpty) Guard.Holds(checkpoints, z.Checkpoints);
         fixed (Real* pq = q, pk = k, pv = v, pa = logA, ps = state, po = o, pc = checkpoints)
-            WideRows.For(z.Rows, 1, new LinearForward(z, pq, pk, pv, pa, Step(z, logA), ps, po, pc), width);
+        {
+            using var scratch = Scratch.Open(); var walk = Walk(z, width);
+            var body = new LinearForward(z, pq, pk, pv, pa, Step(z, logA), ps, po, pc, pc is null ? scratch.Take(walk.Slots * z.State) : null, scratch.Take(walk.Slots));
+            if (z.Length == 1) WideRows.For(z.Rows, WideRows.Grain(z.State), body, width); else walk.Forward(body);
+        }
         Work.Add(z.Rows * (2L * z.Length * z.State + Pairs(z) * (z.Dim + z.ValueDim)));
     }
 
@@ -38,15 +42,27 @@ public static unsafe class LinearScan
         if (!checkpoints.IsEmpty) Guard.Holds(checkpoints, z.Checkpoints);
         else if (!dlogA.IsEmpty) throw new ArgumentException("the gradient of logA needs the checkpoints");
         fixed (Real* pq = q, pk = k, pv = v, pa = logA, pc = checkpoints, pdo = dO, pds = dState, pdq = dq, pdk = dk, pdv = dv, pda = dlogA)
-            WideRows.For(z.Rows, 1, new LinearBackward(z, pq, pk, pv, pa, Step(z, logA), pc, pdo, pds, pdq, pdk, pdv, pda), width);
+        {
+            using var scratch = Scratch.Open(); var walk = Walk(z, width); int step = Step(z, logA);
+            if (pc is null)
+            {
+                Real* state = scratch.Take((long)z.Rows * z.State); new Span<Real>(state, z.Rows * z.State).Clear();
+                walk.Forward(new LinearRebuild(new(z, pq, pk, pv, pa, step, state, null, null, scratch.Take(walk.Slots * z.State), scratch.Take(walk.Slots)), pdo, pdq));
+            }
+            bool shared = !dlogA.IsEmpty && step == 0; Real* slopes = shared ? scratch.Take((long)z.Rows * z.Chunks) : pda; if (shared) new Span<Real>(slopes, z.Rows * z.Chunks).Clear();
+            walk.Backward(new LinearBackward(z, pq, pk, pv, pa, step, pc, pdo, pds, pdq, pdk, pdv, slopes, scratch.Take(walk.Slots * z.State), scratch.Take(walk.Slots)));
+            for (long i = 0; shared && i < (long)z.Rows * z.Chunks; i++) pda[i / z.Chunks] += slopes[i];
+        }
         Work.Add(z.Rows * ((checkpoints.IsEmpty ? 5L : 4L) * z.Length * z.State + Pairs(z) * (3L * z.Dim + 2L * z.ValueDim)));
     }
+
+    static Chunked Walk(in ScanSize z, Width width) => new(z.Rows, z.Chunks, LinearForward.Pieces(z), ScanSize.Chunk * (long)z.State * 3, width);
 
     /// <summary>How far logA moves on per step: 1, or 0 if it is constant along a row or 1.</summary>
     static int Step(in ScanSize z, ReadOnlySpan<Real> logA) => logA.Length == (long)z.Rows * z.Length ? 1 : 0;
 
     /// <summary>Pairs (i, j ≤ i) inside the chunks of one row.</summary>
-    static long Pairs(in ScanSize z)
+    internal static long Pairs(in ScanSize z)
     {
         const long full = ScanSize.Chunk * (ScanSize.Chunk + 1) / 2; long rest = z.Length % ScanSize.Chunk;
         return z.Length / ScanSize.Chunk * full + rest * (rest + 1) / 2;
@@ -60,81 +76,55 @@ public static unsafe class LinearScan
     }
 }
 
-/// <summary>The decay factors inside one chunk of n steps.</summary>
-internal readonly unsafe struct Decays(Real* ratio, Real* fromStart, Real* sums)
+/// <summary>
+/// Alone, a chunk makes what it adds to the state, X = (w k)ᵀ v with w what is left of each step at the end; the states before the chunks follow by S ← a S + X;
+/// then o = e q S + ((q kᵀ)∘W) v, with W the ratios and e what is left of S.
+/// </summary>
+internal readonly unsafe struct LinearForward(ScanSize z, Real* q, Real* k, Real* v, Real* logA, int step, Real* state, Real* o, Real* checkpoints, Real* slots, Real* totals) : IChunked, IWideRows
 {
-    public const int C = ScanSize.Chunk;
-    /// <summary>[C,C]: a_{j+1}…a_i at [i,j] for j ≤ i.</summary>
-    public Real* Ratio => ratio;
-    /// <summary>[C]: a_0…a_i, what is left of the state before the chunk.</summary>
-    public Real* FromStart => fromStart;
-
-    public static Decays Take(in Scratch scratch) => new(scratch.Take(C * C), scratch.Take(C), scratch.Take(C));
-
-    /// <summary>From logA at a, which moves on by step numbers; a = null means no decay.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public void Fill<TLanes, V>(Real* a, int step, int n) where TLanes : struct, ILanes<V> where V : struct
-    {
-        int w = TLanes.Count; Real total = 0;
-        new Span<Real>(sums, C).Clear();
-        for (int i = 0; i < n; i++)
-        {
-            Real log = a is null ? 0 : a[i * step]; V l = TLanes.Set(log), e = TLanes.Set(Curve.Log2E);
-            total += log; fromStart[i] = Lanes1.Exp2(total * Curve.Log2E);
-            for (int j = 0; j < i; j += w) TLanes.Store(sums + j, TLanes.Add(TLanes.Load(sums + j), l));
-            new Span<Real>(sums + i, C - i).Clear();
-            for (int j = 0; j <= i; j += w) TLanes.Store(ratio + i * C + j, TLanes.Exp2(TLanes.Mul(TLanes.Load(sums + j), e)));
-        }
-    }
-
-    /// <summary>Rows [r0, r1) of the scores p [C,C], of which columns up to until were computed: p[i,j] is multiplied with the decay for j ≤ i and becomes 0 after. With decay = false only the latter.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public void Mask<TLanes, V>(Real* p, int r0, int r1, int until, bool decay) where TLanes : struct, ILanes<V> where V : struct
-    {
-        int w = TLanes.Count;
-        for (int i = r0; i < r1; i++)
-        {
-            if (decay) for (int j = 0; j <= i; j += w) TLanes.Store(p + i * C + j, TLanes.Mul(TLanes.Load(p + i * C + j), TLanes.Load(ratio + i * C + j)));
-            if (i + 1 < until) new Span<Real>(p + i * C + i + 1, until - i - 1).Clear();
-        }
-    }
-}
-
-internal readonly unsafe struct LinearForward(ScanSize z, Real* q, Real* k, Real* v, Real* logA, int step, Real* state, Real* o, Real* checkpoints) : IWideRows
-{
-    /// <summary>Rows of scores that are computed together; columns beyond their diagonal are left out.</summary>
-    public const int Block = 8;
     const int C = ScanSize.Chunk;
+    public const int Piece = 1024;
+    /// <summary>Parts of a state, of 1024 numbers, that go through the chunks independently.</summary>
+    public static int Pieces(in ScanSize z) => (z.State + Piece - 1) / Piece;
 
+    public ScanSize Size => z;
+    public int Step => step;
+    public bool Decay => logA is not null;
+    public Real* Logs(int row, int chunk) => logA + (step == 0 ? row : (long)row * z.Length + chunk * C);
+    public Real* StateAt(int row, int chunk, long slot) => checkpoints is null ? slots + slot * z.State : checkpoints + ((long)row * z.Chunks + chunk) * z.State;
+    public long At(int row, int chunk) => (long)row * z.Length + chunk * C;
+    public int Steps(int chunk) => Math.Min(C, z.Length - chunk * C);
+
+    public void Before<TLanes, V>(int row, int chunk, long slot) where TLanes : struct, ILanes<V> where V : struct
+    {
+        int n = Steps(chunk); long at = At(row, chunk); using var scratch = Scratch.Open(); var decays = Decays.Take(scratch);
+        if (Decay) { decays.Fill<TLanes, V>(Logs(row, chunk), step, n, true, false); totals[slot] = decays.FromStart[n - 1]; }
+        Real* kept = new ChunkParts(z.Dim, z.ValueDim, n, decays, Decay).Scaled<TLanes, V>(k + at * z.Dim, decays.ToEnd, scratch);
+        Panel.Product<TLanes, V>(kept, 1, z.Dim, v + at * z.ValueDim, z.ValueDim, StateAt(row, chunk, slot), z.ValueDim, z.Dim, n, z.ValueDim, false);
+    }
+
+    public void Across<TLanes, V>(int row, int piece, int from, int to, long slot) where TLanes : struct, ILanes<V> where V : struct
+    {
+        int at = piece * Piece, n = Math.Min(Piece, z.State - at);
+        for (int chunk = from; chunk < to; chunk++) StateLoops.Swap<TLanes, V>(StateAt(row, chunk, slot + chunk - from) + at, state + (long)row * z.State + at, logA is null ? 1 : totals[slot + chunk - from], n);
+    }
+
+    public void After<TLanes, V>(int row, int chunk, long slot) where TLanes : struct, ILanes<V> where V : struct
+    {
+        long at = At(row, chunk); using var scratch = Scratch.Open(); var decays = Decays.Take(scratch);
+        if (Decay) decays.Fill<TLanes, V>(Logs(row, chunk), step, Steps(chunk), true, true);
+        new ChunkParts(z.Dim, z.ValueDim, Steps(chunk), decays, Decay).Read<TLanes, V>(q + at * z.Dim, k + at * z.Dim, v + at * z.ValueDim, StateAt(row, chunk, slot), o + at * z.ValueDim);
+    }
+
+    /// <summary>One step of some rows, without a detour through chunks.</summary>
     public void Run<TLanes, V>(int from, int to) where TLanes : struct, ILanes<V> where V : struct
     {
-        using var scratch = Scratch.Open();
-        int D = z.Dim, E = z.ValueDim, wide = 2 * TLanes.Count; var decays = Decays.Take(scratch);
-        Real* kT = scratch.Take((long)D * C), p = scratch.Take(C * C), scaled = scratch.Take((long)C * D);
         for (int r = from; r < to; r++)
         {
-            Real* s = state + (long)r * z.State; int filled = 0;
-            for (int chunk = 0; chunk < z.Chunks; chunk++)
-            {
-                int t0 = chunk * C, n = Math.Min(C, z.Length - t0); long at = (long)r * z.Length + t0;
-                Real* qc = q + at * D, kc = k + at * D, vc = v + at * E, oc = o + at * E;
-                if (checkpoints is not null) new ReadOnlySpan<Real>(s, z.State).CopyTo(new Span<Real>(checkpoints + ((long)r * z.Chunks + chunk) * z.State, z.State));
-                // Constant decays are the same in every chunk, and a shorter last chunk uses the first of them.
-                if (step == 1 || filled == 0) { decays.Fill<TLanes, V>(logA is null ? null : step == 1 ? logA + at : logA + r, step, n); filled = n; }
-                Panel.Transpose(kc, n, D, kT, C);
-                for (int i = 0; i < n; i++) Panel.Scale<TLanes, V>(qc + (long)i * D, scaled + (long)i * D, decays.FromStart[i], D);
-                for (int i = 0; i < n; i += Block)
-                {
-                    int m = Math.Min(Block, n - i), until = (i + m + wide - 1) / wide * wide;
-                    Panel.Product<TLanes, V>(qc + (long)i * D, D, 1, kT, C, p + i * C, C, m, D, until, false);
-                    decays.Mask<TLanes, V>(p, i, i + m, until, true);
-                    Panel.Product<TLanes, V>(scaled + (long)i * D, D, 1, s, E, oc + (long)i * E, E, m, D, E, false);
-                    Panel.Product<TLanes, V>(p + i * C, C, 1, vc, E, oc + (long)i * E, E, m, i + m, E, true);
-                }
-                for (int j = 0; j < n; j++) Panel.Scale<TLanes, V>(kc + (long)j * D, scaled + (long)j * D, decays.Ratio[(n - 1) * C + j], D);
-                if (logA is not null) Panel.Scale<TLanes, V>(s, s, decays.FromStart[n - 1], z.State);
-                Panel.Product<TLanes, V>(scaled, 1, D, vc, E, s, E, D, n, E, true);
-            }
+            Real* s = state + (long)r * z.State; Real a = logA is null ? 1 : Lanes1.Exp2(logA[r] * Curve.Log2E);
+            if (checkpoints is not null) new ReadOnlySpan<Real>(s, z.State).CopyTo(new Span<Real>(checkpoints + (long)r * z.State, z.State));
+            StateLoops.Write<TLanes, V>(s, &a, 0, k + (long)r * z.Dim, v + (long)r * z.ValueDim, z.Dim, z.ValueDim);
+            StateLoops.Read<TLanes, V>(q + (long)r * z.Dim, s, o + (long)r * z.ValueDim, z.Dim, z.ValueDim);
         }
     }
 }

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 namespace Fovea.Kernels;
 
 /// <summary>
@@ -12,39 +13,41 @@ internal static unsafe class Panel
     public static void Product<TLanes, V>(Real* a, long rowStep, long colStep, Real* b, long ldb, Real* c, long ldc, int m, int k, int n, bool add) where TLanes : struct, ILanes<V> where V : struct
     {
         int w = TLanes.Count, j = 0, i;
-        if (m < 4) for (; j <= n - 4 * w; j += 4 * w) for (i = 0; i < m; i++) Tile1x4<TLanes, V>(a + i * rowStep, colStep, b + j, ldb, c + i * ldc + j, k, add);
-        for (; j <= n - 2 * w; j += 2 * w)
+        if (m < 4)
         {
-            for (i = 0; i <= m - 4; i += 4) Tile4x2<TLanes, V>(a + i * rowStep, rowStep, colStep, b + j, ldb, c + i * ldc + j, ldc, k, add);
-            for (; i < m; i++) { Tile1x1<TLanes, V>(a + i * rowStep, colStep, b + j, ldb, c + i * ldc + j, k, add); Tile1x1<TLanes, V>(a + i * rowStep, colStep, b + j + w, ldb, c + i * ldc + j + w, k, add); }
+            for (; j <= n - 4 * w; j += 4 * w) for (i = 0; i < m; i++) Tile1x4<TLanes, V>(a + i * rowStep, colStep, b + j, ldb, c + i * ldc + j, k, add);
+            for (; j <= n - w; j += w) for (i = 0; i < m; i++) Tile1x1<TLanes, V>(a + i * rowStep, colStep, b + j, ldb, c + i * ldc + j, k, add);
+            if (j < n) Product<Lanes1, Real>(a, rowStep, colStep, b + j, ldb, c + j, ldc, m, k, n - j, add);
+            return;
         }
-        for (; j <= n - w; j += w)
+        int tall = Micro.Rows<V>();
+        for (; j <= n - 2 * w; j += 2 * w)
+            for (i = 0; i < m; i += tall) Micro.Tile<TLanes, V>(a + i * rowStep, (nint)rowStep, (nint)colStep, Math.Min(tall, m - i), b + j, (nint)ldb, c + i * ldc + j, (nint)ldc, k, add);
+        if (n - j == w)
         {
             for (i = 0; i <= m - 4; i += 4) Tile4x1<TLanes, V>(a + i * rowStep, rowStep, colStep, b + j, ldb, c + i * ldc + j, ldc, k, add);
             for (; i < m; i++) Tile1x1<TLanes, V>(a + i * rowStep, colStep, b + j, ldb, c + i * ldc + j, k, add);
         }
-        if (j < n) Product<Lanes1, Real>(a, rowStep, colStep, b + j, ldb, c + j, ldc, m, k, n - j, add);
+        else if (j < n) Edge<TLanes, V>(a, rowStep, colStep, b + j, ldb, c + j, ldc, m, k, n - j, add);
     }
 
-    // Four rows by two registers: eight independent sums hide the latency of the multiply-add, six loads feed eight of them.
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void Tile4x2<TLanes, V>(Real* a, long rowStep, long colStep, Real* b, long ldb, Real* c, long ldc, int k, bool add) where TLanes : struct, ILanes<V> where V : struct
+    // Columns that do not fill two registers: B is copied with zeros behind it, and only what belongs to C is copied out of the tile.
+    static void Edge<TLanes, V>(Real* a, long rowStep, long colStep, Real* b, long ldb, Real* c, long ldc, int m, int k, int n, bool add) where TLanes : struct, ILanes<V> where V : struct
     {
-        int w = TLanes.Count;
-        V c00 = TLanes.Set(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;
-        Real* a1 = a + rowStep, a2 = a1 + rowStep, a3 = a2 + rowStep;
-        for (long x = 0, p = 0; x < k; x++, p += colStep, b += ldb)
+        int wide = 2 * TLanes.Count, tall = Micro.Rows<V>();
+        using var scratch = Scratch.Open();
+        Real* padded = scratch.Take((long)k * wide), tile = scratch.Take(tall * wide);
+        Pack.Straight<TLanes, V>(b, (nint)ldb, n, k, padded, wide);
+        for (int i = 0; i < m; i += tall)
         {
-            V b0 = TLanes.Load(b), b1 = TLanes.Load(b + w);
-            V s = TLanes.Set(a[p]); c00 = TLanes.Fma(s, b0, c00); c01 = TLanes.Fma(s, b1, c01);
-            s = TLanes.Set(a1[p]); c10 = TLanes.Fma(s, b0, c10); c11 = TLanes.Fma(s, b1, c11);
-            s = TLanes.Set(a2[p]); c20 = TLanes.Fma(s, b0, c20); c21 = TLanes.Fma(s, b1, c21);
-            s = TLanes.Set(a3[p]); c30 = TLanes.Fma(s, b0, c30); c31 = TLanes.Fma(s, b1, c31);
+            int height = Math.Min(tall, m - i);
+            Micro.Tile<TLanes, V>(a + i * rowStep, (nint)rowStep, (nint)colStep, height, padded, wide, tile, wide, k, false);
+            for (int r = 0; r < height; r++)
+            {
+                Real* from = tile + r * wide, to = c + (i + r) * ldc;
+                if (add) for (int x = 0; x < n; x++) to[x] += from[x]; else for (int x = 0; x < n; x++) to[x] = from[x];
+            }
         }
-        Put<TLanes, V>(c, c00, add); Put<TLanes, V>(c + w, c01, add); c += ldc;
-        Put<TLanes, V>(c, c10, add); Put<TLanes, V>(c + w, c11, add); c += ldc;
-        Put<TLanes, V>(c, c20, add); Put<TLanes, V>(c + w, c21, add); c += ldc;
-        Put<TLanes, V>(c, c30, add); Put<TLanes, V>(c + w, c31, add);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -87,17 +90,13 @@ internal static unsafe class Panel
     static void Put<TLanes, V>(Real* c, V v, bool add) where TLanes : struct, ILanes<V> where V : struct => TLanes.Store(c, add ? TLanes.Add(TLanes.Load(c), v) : v);
 
     /// <summary>t[cols, rows] = x[rows, cols]ᵀ; rows of t have ldt numbers, of which those from rows to ldt become 0.</summary>
+    public static void Transpose(Real* x, int rows, int cols, Real* t, int ldt) => Pack.Transposed(x, cols, rows, cols, t, ldt);
+
+    /// <summary>Asks for n numbers that are read soon: for long inputs whose reading the arithmetic would interrupt. Any address will do.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Transpose(Real* x, int rows, int cols, Real* t, int ldt)
+    public static void Fetch(Real* x, long n)
     {
-        int i = 0;
-        for (; i <= rows - 4; i += 4)
-        {
-            Real* x0 = x + (long)i * cols, x1 = x0 + cols, x2 = x1 + cols, x3 = x2 + cols, to = t + i;
-            for (int j = 0; j < cols; j++, to += ldt) { to[0] = x0[j]; to[1] = x1[j]; to[2] = x2[j]; to[3] = x3[j]; }
-        }
-        for (; i < rows; i++) for (int j = 0; j < cols; j++) t[(long)j * ldt + i] = x[(long)i * cols + j];
-        for (int j = 0; rows < ldt && j < cols; j++) new Span<Real>(t + (long)j * ldt + rows, ldt - rows).Clear();
+        if (Sse.IsSupported) for (long i = 0; i < n; i += 64 / sizeof(Real)) Sse.Prefetch0(x + i);
     }
 
     /// <summary>y = s·x.</summary>

@@ -21,6 +21,15 @@ internal static unsafe class StateLoops
         }
     }
 
+    /// <summary>x takes the state s, which becomes a s + x: n numbers of a state pass a chunk.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Swap<TLanes, V>(Real* x, Real* s, Real a, int n) where TLanes : struct, ILanes<V> where V : struct
+    {
+        int w = TLanes.Count, i = 0; V keep = TLanes.Set(a);
+        for (; i <= n - w; i += w) { V old = TLanes.Load(s + i); TLanes.Store(s + i, TLanes.Fma(keep, old, TLanes.Load(x + i))); TLanes.Store(x + i, old); }
+        for (; i < n; i++) { Real old = s[i]; s[i] = a * old + x[i]; x[i] = old; }
+    }
+
     /// <summary>S = Diag(a) S + kᵀ v; with step 0 there is one a for all rows.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Write<TLanes, V>(Real* s, Real* a, int step, Real* k, Real* v, int dim, int width) where TLanes : struct, ILanes<V> where V : struct

@@ -8,7 +8,7 @@ public sealed class RecurrentState(int size) : LayerState
     public override long Bytes => (long)S.Length * sizeof(Real);
 }
 
-/// <summary>Attention whose past is one matrix per head, changed by a step of its own; a mechanism gives the step and its gate. Keys are repeated for grouped heads.</summary>
+/// <summary>Attention whose past is one matrix per head, changed by a step of its own; a mechanism gives the step and its gate. Computed in chunks where the step has such a form, step by step for the reference. Keys are repeated for grouped heads.</summary>
 public abstract class RecurrentAttention<TStep>(AttentionConfig c, Weights w, TStep step, int? queryDim = null) : HeadAttention(c, w, queryDim) where TStep : struct, IRecurrence
 {
     /// <summary>The step's gate [B,H,N,A] from the layer's input x [B,N,C].</summary>
@@ -21,10 +21,15 @@ public abstract class RecurrentAttention<TStep>(AttentionConfig c, Weights w, TS
         Check.Shape(gate, [b, heads, n, -1]);
         var size = new ScanSize(b * heads, n, d, e, gate.Shape[3]);
         var state = Recurrence.State(this, pass, size);
-        var o = Tensor.Empty([b, heads, n, e]); var checkpoints = Tensor.Empty([b * heads, size.Chunks, d, e]);
-        Scan.Forward(size, q.Span, k.Span, v.Span, gate.Span, step, state, o.Span, checkpoints.Span);
+        bool plain = pass.Reference; var o = Tensor.Empty([b, heads, n, e]); var checkpoints = Tensor.Empty([checked((int)(plain ? Scan.Checkpoints(size) : Recur.Checkpoints<TStep>(size)))]);
+        if (plain) Scan.Forward(size, q.Span, k.Span, v.Span, gate.Span, step, state, o.Span, checkpoints.Span);
+        else Recur.Forward(size, q.Span, k.Span, v.Span, gate.Span, step, state, o.Span, checkpoints.Span);
         return Tensor.Record(o, [q, k, v, gate], o =>
-            Scan.Backward(size, q.Span, k.Span, v.Span, gate.Span, step, checkpoints.Span, o.Grad, Tensor.Zeros([b * heads, d, e]).Span, q.Grad, k.Grad, v.Grad, gate.Grad));
+        {
+            var dState = Tensor.Zeros([b * heads, d, e]).Span;
+            if (plain) Scan.Backward(size, q.Span, k.Span, v.Span, gate.Span, step, checkpoints.Span, o.Grad, dState, q.Grad, k.Grad, v.Grad, gate.Grad);
+            else Recur.Backward(size, q.Span, k.Span, v.Span, gate.Span, step, checkpoints.Span, o.Grad, dState, q.Grad, k.Grad, v.Grad, gate.Grad);
+        });
     }
 }
 

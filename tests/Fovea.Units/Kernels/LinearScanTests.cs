@@ -30,7 +30,7 @@ public sealed class LinearScanTests
         get
         {
             var data = new TheoryData<int, int, int, int, string>();
-            foreach (var (r, n, d, e) in new[] { (1, 1, 1, 1), (3, 7, 5, 3), (2, 70, 16, 24), (2, 200, 17, 9), (1, 128, 33, 40), (2, 64, 8, 64) }) foreach (var kind in new[] { "none", "constant", "steps", "violent" }) data.Add(r, n, d, e, kind);
+            foreach (var (r, n, d, e) in new[] { (1, 1, 1, 1), (3, 7, 5, 3), (2, 70, 16, 24), (2, 200, 17, 9), (1, 128, 33, 40), (2, 64, 8, 64), (9, 130, 7, 16), (3, 470, 5, 9), (130, 65, 3, 2), (1, 1000, 70, 65) }) foreach (var kind in new[] { "none", "constant", "steps", "violent" }) data.Add(r, n, d, e, kind);
             return data;
         }
     }
@@ -51,7 +51,7 @@ public sealed class LinearScanTests
         }
     }
 
-    [Theory, InlineData(1, 1, 2, 3, "steps"), InlineData(1, 1, 2, 3, "none"), InlineData(2, 7, 3, 2, "steps"), InlineData(1, 70, 4, 5, "steps"), InlineData(1, 70, 4, 5, "constant"), InlineData(2, 70, 4, 5, "none"), InlineData(1, 131, 3, 9, "steps"), InlineData(2, 67, 9, 3, "constant"), InlineData(1, 70, 4, 5, "violent")]
+    [Theory, InlineData(1, 1, 2, 3, "steps"), InlineData(1, 1, 2, 3, "none"), InlineData(2, 7, 3, 2, "steps"), InlineData(1, 70, 4, 5, "steps"), InlineData(1, 70, 4, 5, "constant"), InlineData(2, 70, 4, 5, "none"), InlineData(1, 131, 3, 9, "steps"), InlineData(2, 67, 9, 3, "constant"), InlineData(1, 70, 4, 5, "violent"), InlineData(9, 67, 2, 3, "steps")]
     public void Gradients_equal_the_slopes_of_the_steps_at_every_width(int rows, int n, int d, int e, string kind)
     {
         var z = new ScanSize(rows, n, d, e, 1); Real[] q = Trial.Draw(rows * n * d, 1), k = Trial.Draw(rows * n * d, 2), v = Trial.Draw(rows * n * e, 3), la = LogA(kind, rows, n), s0 = Trial.Draw(rows * z.State, 4), dO = Trial.Draw(rows * n * e, 5), dS = Trial.Draw(rows * z.State, 6);
@@ -74,7 +74,7 @@ public sealed class LinearScanTests
         }
     }
 
-    [Theory, InlineData(2, 7, 3, 2, "steps"), InlineData(2, 200, 17, 9, "constant"), InlineData(1, 131, 8, 16, "steps"), InlineData(2, 128, 9, 3, "none"), InlineData(1, 70, 4, 5, "violent")]
+    [Theory, InlineData(2, 7, 3, 2, "steps"), InlineData(2, 200, 17, 9, "constant"), InlineData(1, 131, 8, 16, "steps"), InlineData(2, 128, 9, 3, "none"), InlineData(1, 70, 4, 5, "violent"), InlineData(9, 67, 2, 3, "steps")]
     public void Gradients_need_no_checkpoints_if_the_state_started_at_zero(int rows, int n, int d, int e, string kind)
     {
         var z = new ScanSize(rows, n, d, e, 1); Real[] q = Trial.Draw(rows * n * d, 1), k = Trial.Draw(rows * n * d, 2), v = Trial.Draw(rows * n * e, 3), la = LogA(kind, rows, n), dO = Trial.Draw(rows * n * e, 5), dS = Trial.Draw(rows * z.State, 6);

@@ -28,7 +28,7 @@ public sealed class RecurrenceTests
     static void Check<T>(StepOf definition, int n, int d, int e, int a) where T : struct, IRecurrence
     {
         var z = new ScanSize(2, n, d, e, a); Real[] q = Trial.Draw(2 * n * d, 1), k = Trial.Draw(2 * n * d, 2, 0.5 / Math.Sqrt(d)), v = Trial.Draw(2 * n * e, 3), g = [.. Trial.Draw(2 * n * a, 4).Select(x => 1 / (1 + Real.Exp(-x)))];
-        Real[] s0 = Trial.Draw(2 * z.State, 5), s = (Real[])s0.Clone(), o = new Real[2 * n * e], c = new Real[z.Checkpoints], dO = Trial.Draw(2 * n * e, 6), dS = Trial.Draw(2 * z.State, 7), ds = (Real[])dS.Clone(), dq = Trial.Ones(q.Length), dk = Trial.Ones(k.Length), dv = Trial.Ones(v.Length), dg = Trial.Ones(g.Length);
+        Real[] s0 = Trial.Draw(2 * z.State, 5), s = (Real[])s0.Clone(), o = new Real[2 * n * e], c = new Real[Scan.Checkpoints(z)], dO = Trial.Draw(2 * n * e, 6), dS = Trial.Draw(2 * z.State, 7), ds = (Real[])dS.Clone(), dq = Trial.Ones(q.Length), dk = Trial.Ones(k.Length), dv = Trial.Ones(v.Length), dg = Trial.Ones(g.Length);
         Scan.Forward(z, q, k, v, g, default(T), s, o, c); Scan.Backward(z, q, k, v, g, default(T), c, dO, ds, dq, dk, dv, dg);
         for (int r = 0; r < 2; r++)
         {
@@ -47,6 +47,12 @@ public sealed class RecurrenceTests
     [Theory, MemberData(nameof(Sizes))] public void Diagonal_decay_follows_its_definition(int n, int d, int e) => Check<DiagonalDecay>(Diagonal, n, d, e, d);
     [Theory, MemberData(nameof(Sizes))] public void The_delta_rule_follows_its_definition(int n, int d, int e) => Check<DeltaRule>((s, k, v, g, dim, width) => Gated(s, k, v, 1, g[0], dim, width), n, d, e, 1);
     [Theory, MemberData(nameof(Sizes))] public void The_gated_delta_rule_follows_its_definition(int n, int d, int e) => Check<GatedDeltaRule>((s, k, v, g, dim, width) => Gated(s, k, v, g[0], g[1], dim, width), n, d, e, 2);
+
+    [Fact]
+    public void Memory_for_the_gradients_grows_with_the_square_root_of_the_length()
+    {
+        foreach (int n in new[] { 1, 2, 3, 64, 65, 200, 1000, 65536 }) Assert.InRange(Scan.Checkpoints(new(1, n, 4, 5, 1)) / 20.0, 0.5 * Math.Sqrt(n), Math.Sqrt(n) + 1);
+    }
 
     [Fact]
     public unsafe void Steps_and_adjoints_agree_between_widths()
