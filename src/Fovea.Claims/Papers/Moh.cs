@@ -10,7 +10,8 @@ namespace Fovea.Claims;
 [Paper("moh")]
 public static class Moh
 {
-    const int Heads = 8, Shared = 3, Routed = 5, Top = 3, Length = 96, Steps = 700;
+    const int Heads = 8, Shared = 3, Routed = 5, Top = 3, Length = 96, Steps = 1500;
+    const double Rate = 2e-3;
     static readonly ModelConfig Small = new(256, 64, 2, Heads) { Hidden = 128, Length = Length };
     static readonly GrammarText Text = new(Length);
 
@@ -24,10 +25,10 @@ public static class Moh
             return y * mask;
         }
     }
-    static DecoderModel All(ClaimRun run) => SmallRuns.Train(run, "moh-all", Small, Text, Steps, 8);
-    static DecoderModel Six(ClaimRun run) => SmallRuns.Train(run, "moh-six", Small, Text, Steps, 8, mixer: (_, c, w) => new SixHeads(c, w));
+    static DecoderModel All(ClaimRun run) => SmallRuns.Train(run, "moh-all", Small, Text, Steps, 8, Rate);
+    static DecoderModel Six(ClaimRun run) => SmallRuns.Train(run, "moh-six", Small, Text, Steps, 8, Rate, mixer: (_, c, w) => new SixHeads(c, w));
     static DecoderModel Mixed(ClaimRun run) => run.Ablated ? Six(run) : Chosen(run, 0.01);
-    static DecoderModel Chosen(ClaimRun run, double balance) => SmallRuns.Train(run, "moh-" + balance, Small, Text, Steps, 8, mixer: (_, c, w) => new MohAttention(c, w, Shared, Top, balance));
+    static DecoderModel Chosen(ClaimRun run, double balance) => SmallRuns.Train(run, "moh-" + balance, Small, Text, Steps, 8, Rate, mixer: (_, c, w) => new MohAttention(c, w, Shared, Top, balance));
 
     [Claim("With all heads on and gates of one, it is multi-head attention; rows that are not chosen cost nothing and change nothing", Quick = true)]
     public static Evidence IsExact(ClaimRun run)
@@ -44,16 +45,15 @@ public static class Moh
     }
 
     /// <summary>
-    /// Not shown: that it is better. The catalogue asks for at most 0.01 nats more than all heads lose, and no more than six fixed ones. Seeds 1 to 3: 0.007 to 0.011 nats more than all heads, and
-    /// 0.003 to 0.007 more than six fixed ones, which themselves lose only 0.004 to all: heads hardly matter to a model of this size, and less feed-forward (16 channels) does not change that.
-    /// So the bounds here are wider: within 0.015 nats of both.
+    /// Not shown: that it is better. The catalogue also asks for no more loss than six fixed heads. Heads hardly matter to a model of this size (six fixed ones lose as much as all, to within
+    /// 0.005 nats on eight calibration models, with 32 to 96 channels in two or three layers), so there is nothing for the choice to win; what is asked is that it costs at most 0.01.
     /// </summary>
-    [Claim("With three quarters of its heads it predicts to within 0.015 nats of all of them and of six fixed ones")]
+    [Claim("With three quarters of its heads it predicts to within 0.01 nats of all of them and of six fixed ones")]
     public static Evidence Loss(ClaimRun run)
     {
         double Of(DecoderModel m) => SmallRuns.Loss(m, SmallRuns.HeldOut(run, Text, 8, 16));
         double all = Of(All(run)), six = Of(Six(run)), moh = Of(Mixed(run));
-        return Evidence.All(Evidence.AtMost(moh - all, 0.015, "nats", $"held-out loss beyond all heads ({all:f3})"), Evidence.AtMost(moh - six, 0.015, "nats", $"beyond six fixed heads ({six:f3})"));
+        return Evidence.All(Evidence.AtMost(moh - all, 0.01, "nats", $"held-out loss beyond all heads ({all:f3})"), Evidence.AtMost(moh - six, 0.01, "nats", $"beyond six fixed heads ({six:f3})"));
     }
 
     [Claim("The balance loss spreads tokens over the routed heads, and lines of different kinds use different heads")]

@@ -15,11 +15,20 @@ public readonly record struct SoftCap(Real Cap) : IScore
     public void Row(Span<Real> raw, int head, int query, int firstKey)
     {
         TensorPrimitives.Multiply(raw, 1 / Cap, raw);
-        TensorPrimitives.Tanh<Real>(raw, raw);
+        Map.Apply<Tanh>(raw, raw);
         TensorPrimitives.Multiply(raw, Cap, raw);
     }
     public void SlopeRow(ReadOnlySpan<Real> raw, Span<Real> gradient, int head, int query, int firstKey)
     {
-        for (int j = 0; j < raw.Length; j++) gradient[j] *= Slope(raw[j], head, query, firstKey + j);
+        Span<Real> t = stackalloc Real[64];
+        for (int j = 0; j < raw.Length; j += t.Length)
+        {
+            var part = t[..Math.Min(t.Length, raw.Length - j)]; var g = gradient.Slice(j, part.Length);
+            TensorPrimitives.Multiply(raw.Slice(j, part.Length), 1 / Cap, part);
+            Map.Apply<Tanh>(part, part);
+            TensorPrimitives.Multiply(part, part, part);
+            TensorPrimitives.Subtract(1, part, part);
+            TensorPrimitives.Multiply(g, part, g);
+        }
     }
 }
