@@ -38,8 +38,6 @@ public readonly unsafe struct Q8_0 : IWritableFormat, IIntegerFormat
     public static Vector256<float> Dot(byte* from, short* x, Rounded* scales, Vector256<float> sum) =>
         Formats.Scaled(Formats.Pairs(Formats.Shorts((sbyte*)from + 2), Vector256.Load(x)) + Formats.Pairs(Formats.Shorts((sbyte*)from + 18), Vector256.Load(x + 16)), from, scales, sum);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static void Decode(byte* from, float* to) => Formats.Scale32((sbyte*)from + 2, Formats.Half(from), to);
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Dot(byte* from, float* x, Vector256<float> sum) => Vector256.MultiplyAddEstimate(Formats.Dot32((sbyte*)from + 2, x), Vector256.Create(Formats.Half(from)), sum);
     public static void Encode(float* from, byte* to)
     {
         float d = Math.Min(Blocks.Largest(from, 32) / 127, 65504f), inverse = d == 0 ? 0 : 1 / d;
@@ -64,12 +62,6 @@ public readonly unsafe struct Q4_0 : IWritableFormat, IIntegerFormat
     }
     [MethodImpl(MethodImplOptions.AggressiveInlining)] static Vector256<sbyte> Load(byte* p) => Blocks.Nibbles(p + 2).AsSByte() - Vector256.Create((sbyte)8);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static void Decode(byte* from, float* to) { var q = Load(from); Formats.Scale32((sbyte*)&q, Formats.Half(from), to); }
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Dot(byte* from, float* x, Vector256<float> sum)
-    {
-        var q = Load(from);
-        return Vector256.MultiplyAddEstimate(Formats.Dot32((sbyte*)&q, x), Vector256.Create(Formats.Half(from)), sum);
-    }
     public static void Encode(float* from, byte* to)
     {
         float largest = 0;
@@ -96,8 +88,6 @@ public readonly unsafe struct Q4_1 : IWritableFormat, IIntegerFormat
         return Formats.Shifted(from + 2, scales, Formats.Scaled(Formats.Pairs(q & Vector256.Create((short)15), Vector256.Load(x)) + Formats.Pairs(q >> 4, Vector256.Load(x + 16)), from, scales, sum));
     }
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static void Decode(byte* from, float* to) { var q = Blocks.Nibbles(from + 4); Affine.Decode((sbyte*)&q, Formats.Half(from), Formats.Half(from + 2), to); }
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Dot(byte* from, float* x, Vector256<float> sum) { var q = Blocks.Nibbles(from + 4); return Affine.Dot((sbyte*)&q, Formats.Half(from), Formats.Half(from + 2), x, sum); }
     public static void Encode(float* from, byte* to)
     {
         byte* q = stackalloc byte[32];
@@ -107,7 +97,7 @@ public readonly unsafe struct Q4_1 : IWritableFormat, IIntegerFormat
 }
 
 /// <summary>Q5_0: a half d, 32 high bits and 32 four-bit numbers, w = d·(q − 16).</summary>
-public readonly unsafe struct Q5_0 : INumberFormat
+public readonly unsafe struct Q5_0 : IFloatFormat
 {
     public static string Name => "q5_0";
     public static int Block => 32;
@@ -125,7 +115,7 @@ public readonly unsafe struct Q5_0 : INumberFormat
 }
 
 /// <summary>Q5_1: halves d and m, 32 high bits and 32 four-bit numbers, w = d·q + m.</summary>
-public readonly unsafe struct Q5_1 : INumberFormat
+public readonly unsafe struct Q5_1 : IFloatFormat
 {
     public static string Name => "q5_1";
     public static int Block => 32;
@@ -139,7 +129,7 @@ public readonly unsafe struct Q5_1 : INumberFormat
 }
 
 /// <summary>Q2: halves d and m and 32 two-bit numbers, w = d·q + m: 3 bits a number. Fovea's own, for caches; number i lies in byte i mod 8 at bit 2·(i / 8).</summary>
-public readonly unsafe struct Q2 : IWritableFormat
+public readonly unsafe struct Q2 : IWritableFormat, IFloatFormat
 {
     public static string Name => "q2";
     public static int Block => 32;

@@ -29,20 +29,20 @@ public static unsafe class Quantised
         TFormat.Few(weights, n, k, x, m, y);
     }
 
-    internal static void Floats<TFormat>(byte* weights, int n, int k, float* x, int m, float* y) where TFormat : struct, INumberFormat
+    internal static void Floats<TFormat>(byte* weights, int n, int k, float* x, int m, float* y) where TFormat : struct, IFloatFormat
     {
         Work.Add((long)m * n * k); new Span<float>(y, m * n).Clear();
         Threads.For(n, RowsPerTask(n, k), new Floated<TFormat>(weights, n, k, x, m, y));
     }
 
-    readonly struct Floated<TFormat>(byte* weights, int n, int k, float* x, int m, float* y) : IRows where TFormat : struct, INumberFormat
+    readonly struct Floated<TFormat>(byte* weights, int n, int k, float* x, int m, float* y) : IRows where TFormat : struct, IFloatFormat
     {
         public void Run(int from, int to) { for (int r = 0; r < m; r++) FloatRows<TFormat>(weights + from * (nint)Formats.RowBytes<TFormat>(k), to - from, k, x + (nint)r * k, y + (nint)r * n + from); }
     }
 
     // Four rows at a time: the sums of one hide the latency of the others'.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal static void FloatRows<TFormat>(byte* weights, int n, int k, float* x, float* y) where TFormat : struct, INumberFormat
+    internal static void FloatRows<TFormat>(byte* weights, int n, int k, float* x, float* y) where TFormat : struct, IFloatFormat
     {
         int blocks = k / TFormat.Block, r = 0; nint bytes = (nint)blocks * TFormat.BlockBytes;
         for (; r + 4 <= n; r += 4)

@@ -14,12 +14,17 @@ public unsafe interface INumberFormat
     static abstract int BlockBytes { get; }
     /// <summary>Writes one block as Block floats.</summary>
     static abstract void Decode(byte* from, float* to);
-    /// <summary>sum + Σ w·x over a block, spread over eight lanes.</summary>
-    static abstract Vector256<float> Dot(byte* from, float* x, Vector256<float> sum);
     /// <summary>y [M,N] = x [M,K] · Wᵀ row by row of x, in the way that suits the format: <see cref="Quantised.Floats"/> or <see cref="Quantised.Integers"/>.</summary>
     static abstract void Few(byte* weights, int n, int k, float* x, int m, float* y);
     /// <summary>y[j] += W[j]·x for n rows of k numbers, on this thread.</summary>
     static abstract void Rows(byte* weights, int n, int k, float* x, float* y);
+}
+
+/// <summary>A format whose numbers are multiplied as floats.</summary>
+public unsafe interface IFloatFormat : INumberFormat
+{
+    /// <summary>sum + Σ w·x over a block, spread over eight lanes.</summary>
+    static abstract Vector256<float> Dot(byte* from, float* x, Vector256<float> sum);
 }
 
 /// <summary>

@@ -4,7 +4,7 @@ using System.Runtime.Intrinsics.X86;
 namespace Fovea.Kernels;
 
 /// <summary>IEEE float32, in blocks of eight.</summary>
-public readonly unsafe struct Float32 : IWritableFormat
+public readonly unsafe struct Float32 : IWritableFormat, IFloatFormat
 {
     public static string Name => "f32";
     public static int Block => 8;
@@ -17,7 +17,7 @@ public readonly unsafe struct Float32 : IWritableFormat
 }
 
 /// <summary>The upper half of float32, rounded to nearest even.</summary>
-public readonly unsafe struct BFloat16 : IWritableFormat
+public readonly unsafe struct BFloat16 : IWritableFormat, IFloatFormat
 {
     public static string Name => "bf16";
     public static int Block => 8;
@@ -39,7 +39,7 @@ public readonly unsafe struct BFloat16 : IWritableFormat
 }
 
 /// <summary>IEEE float16; what is too large for it becomes the largest, 65,504.</summary>
-public readonly unsafe struct Float16 : IWritableFormat
+public readonly unsafe struct Float16 : IWritableFormat, IFloatFormat
 {
     public static string Name => "f16";
     public static int Block => 8;

@@ -52,12 +52,6 @@ public readonly unsafe struct Q4_K : IIntegerFormat
         float d = Formats.Half(from), m = Formats.Half(from + 2);
         for (int j = 0; j < 8; j++) { var (s, n) = SixBits.Read(from + 4, j); var q = Part(from, j); Affine.Decode((sbyte*)&q, d * s, -m * n, to + 32 * j); }
     }
-    public static Vector256<float> Dot(byte* from, float* x, Vector256<float> sum)
-    {
-        float d = Formats.Half(from), m = Formats.Half(from + 2);
-        for (int j = 0; j < 8; j++) { var (s, n) = SixBits.Read(from + 4, j); var q = Part(from, j); sum = Affine.Dot((sbyte*)&q, d * s, -m * n, x + 32 * j, sum); }
-        return sum;
-    }
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static Vector256<byte> Part(byte* p, int j)
     {
@@ -88,12 +82,6 @@ public readonly unsafe struct Q5_K : IIntegerFormat
     {
         float d = Formats.Half(from), m = Formats.Half(from + 2);
         for (int j = 0; j < 8; j++) { var (s, n) = SixBits.Read(from + 4, j); var q = Part(from, j); Affine.Decode((sbyte*)&q, d * s, -m * n, to + 32 * j); }
-    }
-    public static Vector256<float> Dot(byte* from, float* x, Vector256<float> sum)
-    {
-        float d = Formats.Half(from), m = Formats.Half(from + 2);
-        for (int j = 0; j < 8; j++) { var (s, n) = SixBits.Read(from + 4, j); var q = Part(from, j); sum = Affine.Dot((sbyte*)&q, d * s, -m * n, x + 32 * j, sum); }
-        return sum;
     }
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static Vector256<byte> Part(byte* p, int j)
@@ -131,18 +119,6 @@ public readonly unsafe struct Q6_K : IIntegerFormat
             var q = Part(from, j); var p = (sbyte*)&q; Vector256<float> a = Vector256.Create(d * s[2 * j]), b = Vector256.Create(d * s[2 * j + 1]); float* y = to + 32 * j;
             Vector256.Store(Formats.Bytes(p) * a, y); Vector256.Store(Formats.Bytes(p + 8) * a, y + 8); Vector256.Store(Formats.Bytes(p + 16) * b, y + 16); Vector256.Store(Formats.Bytes(p + 24) * b, y + 24);
         }
-    }
-    public static Vector256<float> Dot(byte* from, float* x, Vector256<float> sum)
-    {
-        float d = Formats.Half(from + 208); sbyte* s = (sbyte*)from + 192;
-        for (int j = 0; j < 8; j++, x += 32)
-        {
-            var q = Part(from, j); var p = (sbyte*)&q;
-            var a = Vector256.MultiplyAddEstimate(Formats.Bytes(p), Vector256.Load(x), Formats.Bytes(p + 8) * Vector256.Load(x + 8));
-            var b = Vector256.MultiplyAddEstimate(Formats.Bytes(p + 16), Vector256.Load(x + 16), Formats.Bytes(p + 24) * Vector256.Load(x + 24));
-            sum = Vector256.MultiplyAddEstimate(a, Vector256.Create(d * s[2 * j]), Vector256.MultiplyAddEstimate(b, Vector256.Create(d * s[2 * j + 1]), sum));
-        }
-        return sum;
     }
 
     // Numbers 32·j … of the block: four bits from one of two halves of 64 bytes, two more from 32 bytes that serve 128 numbers.
