@@ -28,6 +28,22 @@ public interface IPattern
     Cover Tile(int firstQuery, int lastQuery, int firstKey, int lastKey);
 }
 
+/// <summary>A pattern whose queries see keys that stand side by side. The kernels ask for the range instead of each pair where keys have no positions of their own.</summary>
+public interface IRangePattern : IPattern
+{
+    /// <summary>Keys [First, End) are what the query sees of all keys from 0 on; both may lie outside of those that there are.</summary>
+    (int First, int End) Range(int query);
+}
+
+/// <summary>A pattern that can tell of many pairs at once, faster than one by one. The kernels ask it where keys have no positions of their own.</summary>
+public interface ITilePattern : IPattern
+{
+    /// <summary>covers[t] becomes what queries [query, queryEnd) see of the keys of tile t: [key + t·width, + width), up to keyEnd.</summary>
+    void Tiles(int query, int queryEnd, int key, int keyEnd, int width, Span<Cover> covers);
+    /// <summary>row[j] becomes value unless query sees key firstKey + j.</summary>
+    void Hide(Span<Real> row, int query, int firstKey, Real value);
+}
+
 /// <summary>Every query sees every key.</summary>
 public readonly record struct Everything : IPattern
 {
@@ -36,8 +52,9 @@ public readonly record struct Everything : IPattern
 }
 
 /// <summary>A query sees itself and what came before: j ≤ i.</summary>
-public readonly record struct Causal : IPattern
+public readonly record struct Causal : IRangePattern
 {
+    public (int First, int End) Range(int query) => (0, query + 1);
     public bool Allows(int query, int key) => key <= query;
     public Cover Tile(int q0, int q1, int k0, int k1) => k1 <= q0 ? Cover.All : k0 > q1 ? Cover.None : Cover.Mixed;
 }

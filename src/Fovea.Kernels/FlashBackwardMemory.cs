@@ -51,14 +51,22 @@ readonly unsafe struct FlashBackwardMemory<TLanes, V> where TLanes : struct, ILa
     public Real* QueryPanel(int column, int row) => QP + (nint)column * rows + (nint)row * 2 * TLanes.Count;
     public Real* GradientPanel(int column, int row) => DOP + (nint)column * rows + (nint)row * 2 * TLanes.Count;
 
+    /// <summary>From one panel of keys to the next, and from one of queries or dO.</summary>
+    public nint KStep => (nint)2 * TLanes.Count * (High - Low);
+    public nint QueryStep => (nint)2 * TLanes.Count * rows;
+
     static void Panels(Real* x, nint ld, int columns, int n, Real* to, int capacity)
     {
         int wide = 2 * TLanes.Count;
         for (int c = 0; c < columns; c += wide) Pack.Straight<TLanes, V>(x + c, ld, Math.Min(wide, columns - c), n, to + (nint)c * capacity, wide);
     }
 
-    /// <summary>Zeros in places [from, low) and [high, to) of a row.</summary>
-    public void Clear(Real* row, int from, int low, int high, int to) { new Span<Real>(row + from, low - from).Clear(); new Span<Real>(row + high, to - high).Clear(); }
+    /// <summary>Zeros in places [from, to) of some rows of P and dS.</summary>
+    public void Clear(int row, int height, int from, int to, int stride)
+    {
+        if (from >= to) return;
+        for (int r = row; r < row + height; r++) { new Span<Real>(P + (nint)r * stride + from, to - from).Clear(); new Span<Real>(G + (nint)r * stride + from, to - from).Clear(); }
+    }
 
     /// <summary>Adds the gradients of the keys and values to the caller's.</summary>
     public void Close(in AttentionSize s, in FlashBackwardData data)

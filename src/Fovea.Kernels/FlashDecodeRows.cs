@@ -78,9 +78,9 @@ readonly unsafe partial struct FlashDecode<TScore, TPattern, TWeights, TKeys, TV
         // Raw scores become logits; −∞ where nothing is seen.
         readonly void Shape(Real* row, int r, int from, int to, Cover cover)
         {
-            bool mixed = cover == Cover.Mixed, gaps = typeof(TScore) != typeof(Plain) && f.view.Gaps(from, to);
-            if (!mixed && typeof(TScore) == typeof(Plain)) return;
-            int count = f.view.Runs(Query(r), from, to, mixed ? &mixed : null, int.MaxValue, gaps, runs);
+            bool gaps = typeof(TScore) != typeof(Plain) && f.view.Gaps(from, to);
+            if (cover == Cover.All && typeof(TScore) == typeof(Plain)) return;
+            int count = f.view.Runs(Query(r), from, to, cover == Cover.Mixed ? &cover : null, int.MaxValue, gaps, runs);
             for (int u = 0; u < count; u++) f.score.Row(new(row + runs[2 * u] - from, runs[2 * u + 1] - runs[2 * u]), Head(r), f.view.At(Query(r)), f.view.KeyAt(runs[2 * u]));
             FlashView<TPattern>.Outside(row, from, to - from, runs, count, Real.NegativeInfinity);
         }

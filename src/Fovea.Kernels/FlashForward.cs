@@ -77,7 +77,7 @@ readonly unsafe struct FlashForward<TScore, TPattern, TWeights>(AttentionSize s,
             var s = f.s; int n = last - first; long row = (long)head * s.Queries + first, done = 0;
             FlashRows.Scale<TLanes, V>(f.q + row * s.Dim, s.Scale, t.Q, n * s.Dim, n * s.Dim);
             new Span<Real>(t.Acc, n * padded).Clear(); new Span<Real>(t.Sum, n).Clear(); new Span<Real>(t.Max, n).Fill(Real.NegativeInfinity);
-            bool* mixed = stackalloc bool[Window / 2 + 1];
+            Cover* covers = stackalloc Cover[Window / 2 + 1];
             var windows = f.view.Named(head, first, 0, s.Keys);
             while (windows.Next(out int from, out int to))
             {
@@ -87,16 +87,8 @@ readonly unsafe struct FlashForward<TScore, TPattern, TWeights>(AttentionSize s,
                 for (int g = first; g < last; g += Tall)
                 {
                     int height = Math.Min(Tall, last - g);
-                    // A segment is what lies between tiles that these rows do not see.
-                    int start = from; bool any = false;
-                    for (int at = from, end; at < to; at = end)
-                    {
-                        end = Math.Min(to, (at / Wide + 1) * Wide);
-                        var c = f.view.Tile(g, g + height, at, end);
-                        if (c == Cover.None) { if (start < at) done += Segment(t, head, first, g, height, start, at, any ? mixed : null); start = end; any = false; continue; }
-                        mixed[at / Wide - start / Wide] = c == Cover.Mixed; any |= c == Cover.Mixed;
-                    }
-                    if (start < to) done += Segment(t, head, first, g, height, start, to, any ? mixed : null);
+                    f.view.Tiles(g, g + height, from, to, Wide, covers);
+                    done += Parts(t, head, first, g, height, from, to, covers);
                 }
             }
             for (int r = 0; r < n; r++)
@@ -119,37 +111,47 @@ readonly unsafe struct FlashForward<TScore, TPattern, TWeights>(AttentionSize s,
             var s = f.s; int origin = from / Wide * Wide, places = (to - origin + Wide - 1) / Wide * Wide; Real* keys = Keys(head, origin);
             for (int c = 0; c < places; c += Wide)
                 Micro.Column<TLanes, V>(t.Q, s.Dim, 1, n, keys + (nint)c * s.Dim, Wide, t.S + c, Stride, s.Dim, false);
-            bool gaps = !IsPlain && f.view.Gaps(from, to);
-            for (int r = 0; r < n; r++) Row(t, t.S + (nint)r * Stride, head, first, first + r, from, to, origin, places, null, gaps);
+            var run = TileRun.All(from, to, Wide); bool gaps = !IsPlain && f.view.Gaps(from, to);
+            for (int r = 0; r < n; r++) { Real* row = t.S + (nint)r * Stride; Logits(t, row, head, first + r, run, null, gaps); Weights(t, row, r, places); }
             for (int c = 0; c < padded; c += Wide) Micro.Column<TLanes, V>(t.S + from - origin, Stride, 1, n, Panel(head, from, c), Wide, t.Acc + c, padded, to - from, true);
             return n * places;
         }
 
-        // Rows [g, g + height) against keys [from, to), which lie in one window.
+        // Rows [g, g + height) against those tiles of [from, to), which lies in one window, that any of them sees; their scores stand side by side.
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        int Segment(in Memory t, int head, int first, int g, int height, int from, int to, bool* mixed)
+        int Parts(in Memory t, int head, int first, int g, int height, int from, int to, Cover* covers)
         {
-            var s = f.s; int origin = from / Wide * Wide, places = (to - origin + Wide - 1) / Wide * Wide;
-            Real* keys = Keys(head, origin), qs = t.Q + (nint)(g - first) * s.Dim, acc = t.Acc + (nint)(g - first) * padded;
-            for (int c = 0; c < places; c += Wide) Micro.Tile<TLanes, V>(qs, s.Dim, 1, height, keys + (nint)c * s.Dim, Wide, t.S + c, Stride, s.Dim, false);
-            bool gaps = !IsPlain && f.view.Gaps(from, to);
-            for (int r = 0; r < height; r++) Row(t, t.S + r * Stride, head, first, g + r, from, to, origin, places, mixed, gaps);
-            for (int c = 0; c < padded; c += Wide) Micro.Tile<TLanes, V>(t.S + from - origin, Stride, 1, height, Panel(head, from, c), Wide, acc + c, padded, to - from, true);
+            var s = f.s; int places = 0; Real* qs = t.Q + (nint)(g - first) * s.Dim, acc = t.Acc + (nint)(g - first) * padded;
+            var run = new TileRun(from, to, Wide);
+            while (run.Next(covers))
+            {
+                Real* keys = Keys(head, run.Origin);
+                Micro.Across<TLanes, V>(qs, s.Dim, 1, height, keys, Wide, (nint)Wide * s.Dim, t.S + places, Stride, run.Places / Wide, s.Dim, false);
+                bool gaps = !IsPlain && f.view.Gaps(run.From, run.To);
+                for (int r = 0; r < height; r++) Logits(t, t.S + r * Stride + places, head, g + r, run, covers, gaps);
+                places += run.Places;
+            }
+            for (int r = 0; r < height && places > 0; r++) Weights(t, t.S + r * Stride, g - first + r, places);
+            run = new(from, to, Wide);
+            for (int at = 0; run.Next(covers); at += run.Places)
+                Micro.Across<TLanes, V>(t.S + at + run.From - run.Origin, Stride, 1, height, Panel(head, run.From, 0), Wide, (nint)Wide * s.Keys, acc, padded, padded / Wide, run.To - run.From, true);
             return height * places;
         }
 
-        // Raw scores of one query become weights, and what it has gathered so far is brought to their scale.
+        // Raw scores of one query become logits.
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        void Row(in Memory t, Real* row, int head, int first, int query, int from, int to, int origin, int places, bool* mixed, bool gaps)
+        void Logits(in Memory t, Real* row, int head, int query, in TileRun run, Cover* covers, bool gaps)
         {
-            if (!IsPlain || mixed is not null || places != to - origin || origin != from)
-            {
-                int runs = f.view.Runs(query, from, to, mixed, Wide, gaps, t.Runs);
-                if (!IsPlain) for (int u = 0; u < runs; u++) f.score.Row(new(row + t.Runs[2 * u] - origin, t.Runs[2 * u + 1] - t.Runs[2 * u]), head % f.s.Heads, f.view.At(query), f.view.KeyAt(t.Runs[2 * u]));
-                FlashView<TPattern>.Outside(row, origin, places, t.Runs, runs, Real.NegativeInfinity);
-            }
-            if (!Soft) { TWeights.Weights(new(row + from - origin, to - from)); return; }
-            int x = query - first; Real* acc = t.Acc + (nint)x * padded;
+            if (IsPlain && !run.Mixed && run.Whole) return;
+            f.view.Logits(row, query, run, covers is null ? null : covers + run.First, Wide, f.score, head % f.s.Heads, gaps, t.Runs);
+        }
+
+        // Logits become weights, and what the query has gathered so far is brought to their scale.
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        void Weights(in Memory t, Real* row, int x, int places)
+        {
+            if (!Soft) { TWeights.Weights(new(row, places)); return; }
+            Real* acc = t.Acc + (nint)x * padded;
             Real keep = FlashRows.Online<TLanes, V>(row, places, ref t.Max[x], ref t.Sum[x]);
             if (keep != 1) FlashRows.Scale<TLanes, V>(acc, keep, acc, padded, padded);
         }

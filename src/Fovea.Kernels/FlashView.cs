@@ -8,6 +8,9 @@ readonly unsafe struct FlashView<TPattern>(int queries, int queryOffset, int* po
     public const int Window = 256;
 
     readonly TPattern pattern = pattern;
+    // Both count keys one by one, so they cannot help where keys have positions of their own.
+    readonly ITilePattern? tile = positions is null ? pattern as ITilePattern : null;
+    readonly IRangePattern? range = positions is null ? pattern as IRangePattern : null;
     public BlockList? Blocks => blocks;
     public int At(int query) => queryOffset + query;
     public int KeyAt(int key) => positions is null ? key : positions[key];
@@ -52,19 +55,56 @@ readonly unsafe struct FlashView<TPattern>(int queries, int queryOffset, int* po
         return false;
     }
 
+    /// <summary>What queries [query, queryEnd) see of each tile of [from, to), width keys wide and counted from the one that holds from.</summary>
+    public void Tiles(int query, int queryEnd, int from, int to, int width, Cover* covers)
+    {
+        if (tile is not null) { tile.Tiles(At(query), At(queryEnd), from, to, width, new(covers, (to - 1) / width - from / width + 1)); return; }
+        for (int at = from, end; at < to; at = end, covers++) { end = Math.Min(to, (at / width + 1) * width); *covers = Tile(query, queryEnd, at, end); }
+    }
+
     /// <summary>
-    /// Writes the visible keys of [from, to) as pairs (first, end) of runs that stand side by side, and returns their number. mixed tells for each
-    /// tile of width keys, counted from the one that holds from, whether pairs must be tested; null: every pair is seen.
+    /// Raw scores row of one query, whose place 0 is key run.Origin, become logits: the score is applied, and what is not seen becomes −∞. covers are those of
+    /// run's tiles. Returns how many stretches of keys that stand side by side the score was applied to; runs holds them as pairs (first, end).
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public int Runs(int query, int from, int to, bool* mixed, int width, bool gaps, int* runs)
+    public int Logits<TScore>(Real* row, int query, in TileRun run, Cover* covers, int width, TScore score, int head, bool gaps, int* runs) where TScore : struct, IScore
     {
-        if (mixed is null && !gaps) { runs[0] = from; runs[1] = to; return 1; }
+        int count = 1, i = At(query); bool slow = gaps || run.Mixed && tile is null;
+        if (slow) count = Runs(query, run.From, run.To, run.Mixed ? covers : null, width, gaps, runs);
+        else { runs[0] = run.From; runs[1] = run.To; }
+        if (typeof(TScore) != typeof(Plain))
+            for (int u = 0; u < count; u++) score.Row(new(row + runs[2 * u] - run.Origin, runs[2 * u + 1] - runs[2 * u]), head, i, KeyAt(runs[2 * u]));
+        if (!slow) Hide(row, i, run, Real.NegativeInfinity);
+        Outside(row, run.Origin, run.Places, runs, count, Real.NegativeInfinity);
+        return count;
+    }
+
+    /// <summary>Fills the places of row whose keys the query does not see, where the pattern can tell of many pairs at once.</summary>
+    public void Hide(Real* row, int query, in TileRun run, Real value)
+    {
+        if (run.Mixed) tile?.Hide(new(row + run.From - run.Origin, run.To - run.From), query, run.From, value);
+    }
+
+    /// <summary>
+    /// Writes the visible keys of [from, to) as pairs (first, end) of runs that stand side by side, and returns their number. covers tells for each
+    /// tile of width keys, counted from the one that holds from, what is known of it; null: every pair is seen.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public int Runs(int query, int from, int to, Cover* covers, int width, bool gaps, int* runs)
+    {
+        if (covers is null && !gaps) { runs[0] = from; runs[1] = to; return 1; }
         int count = 0, first = -1, i = At(query), tile = 0;
+        if (range is not null)
+        {
+            var (low, high) = range.Range(i);
+            if (low >= to || high <= from || low >= high) return 0;
+            runs[0] = Math.Max(low, from); runs[1] = Math.Min(high, to);
+            return 1;
+        }
         for (int j = from, end; j < to; j = end, tile++)
         {
             end = (int)Math.Min(to, ((long)j / width + 1) * width);
-            bool test = mixed is not null && mixed[tile];
+            bool test = covers is not null && covers[tile] != Cover.All;
             // A tile that is seen as a whole only makes the run longer.
             if (!test && !gaps) { if (first < 0) first = j; continue; }
             for (; j < end; j++)
@@ -85,7 +125,7 @@ readonly unsafe struct FlashView<TPattern>(int queries, int queryOffset, int* po
         for (int r = 0; r <= count; r++)
         {
             int end = r < count ? runs[2 * r] - origin : places;
-            for (; at < end; at++) row[at] = value;
+            if (at < end) new Span<Real>(row + at, end - at).Fill(value);
             if (r < count) at = runs[2 * r + 1] - origin;
         }
     }

@@ -17,8 +17,8 @@ static unsafe class Micro
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Tile<TLanes, V>(Real* a, nint ars, nint aks, int rows, Real* b, nint bs, Real* c, nint cs, nint k, bool add) where TLanes : struct, ILanes<V> where V : struct
     {
-        if (rows == 6) K6<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add);
-        else if (Rows<V>() == 12 && rows == 12) K12<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add);
+        if (rows == 6) K6<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add, 1, 0, 0, 0);
+        else if (Rows<V>() == 12 && rows == 12) K12<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add, 1, 0, 0, 0);
         else Rest<TLanes, V>(a, ars, aks, rows, b, bs, c, cs, k, add);
     }
 
@@ -27,17 +27,27 @@ static unsafe class Micro
     public static void Column<TLanes, V>(Real* a, nint ars, nint aks, int rows, Real* b, nint bs, Real* c, nint cs, nint k, bool add) where TLanes : struct, ILanes<V> where V : struct
     {
         int tall = Rows<V>(), groups = rows / tall, done = groups * tall;
-        if (groups > 0) { if (tall == 12) K12<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add, groups); else K6<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add, groups); }
+        if (groups > 0) { if (tall == 12) K12<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add, groups, 12 * ars, 0, 12 * cs); else K6<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add, groups, 6 * ars, 0, 6 * cs); }
         if (done < rows) Rest<TLanes, V>(a + done * ars, ars, aks, rows - done, b, bs, c + done * cs, cs, k, add);
+    }
+
+    /// <summary>As <see cref="Tile"/> for several tiles side by side in c, whose b stand bStep apart.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Across<TLanes, V>(Real* a, nint ars, nint aks, int rows, Real* b, nint bs, nint bStep, Real* c, nint cs, int tiles, nint k, bool add) where TLanes : struct, ILanes<V> where V : struct
+    {
+        int wide = 2 * TLanes.Count;
+        if (rows == 6) K6<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add, tiles, 0, bStep, wide);
+        else if (Rows<V>() == 12 && rows == 12) K12<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add, tiles, 0, bStep, wide);
+        else for (; tiles > 0; tiles--, b += bStep, c += wide) Rest<TLanes, V>(a, ars, aks, rows, b, bs, c, cs, k, add);
     }
 
     static void Rest<TLanes, V>(Real* a, nint ars, nint aks, int rows, Real* b, nint bs, Real* c, nint cs, nint k, bool add) where TLanes : struct, ILanes<V> where V : struct
     {
         for (int done; rows > 0; rows -= done, a += done * ars, c += done * cs)
         {
-            if (rows >= 12 && Rows<V>() == 12) { K12<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add); done = 12; }
+            if (rows >= 12 && Rows<V>() == 12) { K12<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add, 1, 0, 0, 0); done = 12; }
             else if (rows >= 8 && Rows<V>() == 12) { K8<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add); done = 8; }
-            else if (rows >= 6) { K6<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add); done = 6; }
+            else if (rows >= 6) { K6<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add, 1, 0, 0, 0); done = 6; }
             else if (rows >= 4) { K4<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add); done = 4; }
             else if (rows >= 2) { K2<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add); done = 2; }
             else { K1<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add); done = 1; }
@@ -52,9 +62,9 @@ static unsafe class Micro
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void K12<TLanes, V>(Real* a, nint ars, nint aks, Real* b, nint bs, Real* c, nint cs, nint k, bool add, int groups = 1) where TLanes : struct, ILanes<V> where V : struct
+    static void K12<TLanes, V>(Real* a, nint ars, nint aks, Real* b, nint bs, Real* c, nint cs, nint k, bool add, int groups, nint aStep, nint bStep, nint cStep) where TLanes : struct, ILanes<V> where V : struct
     {
-        for (; groups > 0; groups--, a += 12 * ars)
+        for (; groups > 0; groups--, a += aStep, b += bStep, c += cStep)
         {
             V l0 = TLanes.Set(0), l1 = l0, l2 = l0, l3 = l0, l4 = l0, l5 = l0, l6 = l0, l7 = l0, l8 = l0, l9 = l0, l10 = l0, l11 = l0, r0 = l0, r1 = l0, r2 = l0, r3 = l0, r4 = l0, r5 = l0, r6 = l0, r7 = l0, r8 = l0, r9 = l0, r10 = l0, r11 = l0;
             Real* p0 = a, p1 = a + 3 * ars, p2 = a + 6 * ars, p3 = a + 9 * ars;
@@ -75,18 +85,19 @@ static unsafe class Micro
                 x = TLanes.Set(p3[ars]); l10 = TLanes.Fma(x, b0, l10); r10 = TLanes.Fma(x, b1, r10);
                 x = TLanes.Set(p3[2 * ars]); l11 = TLanes.Fma(x, b0, l11); r11 = TLanes.Fma(x, b1, r11);
             }
-            Put<TLanes, V>(c, l0, r0, add); c += cs;
-            Put<TLanes, V>(c, l1, r1, add); c += cs;
-            Put<TLanes, V>(c, l2, r2, add); c += cs;
-            Put<TLanes, V>(c, l3, r3, add); c += cs;
-            Put<TLanes, V>(c, l4, r4, add); c += cs;
-            Put<TLanes, V>(c, l5, r5, add); c += cs;
-            Put<TLanes, V>(c, l6, r6, add); c += cs;
-            Put<TLanes, V>(c, l7, r7, add); c += cs;
-            Put<TLanes, V>(c, l8, r8, add); c += cs;
-            Put<TLanes, V>(c, l9, r9, add); c += cs;
-            Put<TLanes, V>(c, l10, r10, add); c += cs;
-            Put<TLanes, V>(c, l11, r11, add); c += cs;
+            Real* to = c;
+            Put<TLanes, V>(to, l0, r0, add); to += cs;
+            Put<TLanes, V>(to, l1, r1, add); to += cs;
+            Put<TLanes, V>(to, l2, r2, add); to += cs;
+            Put<TLanes, V>(to, l3, r3, add); to += cs;
+            Put<TLanes, V>(to, l4, r4, add); to += cs;
+            Put<TLanes, V>(to, l5, r5, add); to += cs;
+            Put<TLanes, V>(to, l6, r6, add); to += cs;
+            Put<TLanes, V>(to, l7, r7, add); to += cs;
+            Put<TLanes, V>(to, l8, r8, add); to += cs;
+            Put<TLanes, V>(to, l9, r9, add); to += cs;
+            Put<TLanes, V>(to, l10, r10, add); to += cs;
+            Put<TLanes, V>(to, l11, r11, add);
         }
     }
 
@@ -118,9 +129,9 @@ static unsafe class Micro
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void K6<TLanes, V>(Real* a, nint ars, nint aks, Real* b, nint bs, Real* c, nint cs, nint k, bool add, int groups = 1) where TLanes : struct, ILanes<V> where V : struct
+    static void K6<TLanes, V>(Real* a, nint ars, nint aks, Real* b, nint bs, Real* c, nint cs, nint k, bool add, int groups, nint aStep, nint bStep, nint cStep) where TLanes : struct, ILanes<V> where V : struct
     {
-        for (; groups > 0; groups--, a += 6 * ars)
+        for (; groups > 0; groups--, a += aStep, b += bStep, c += cStep)
         {
             V l0 = TLanes.Set(0), l1 = l0, l2 = l0, l3 = l0, l4 = l0, l5 = l0, r0 = l0, r1 = l0, r2 = l0, r3 = l0, r4 = l0, r5 = l0;
             Real* p0 = a, p1 = a + 3 * ars;
@@ -135,12 +146,13 @@ static unsafe class Micro
                 x = TLanes.Set(p1[ars]); l4 = TLanes.Fma(x, b0, l4); r4 = TLanes.Fma(x, b1, r4);
                 x = TLanes.Set(p1[2 * ars]); l5 = TLanes.Fma(x, b0, l5); r5 = TLanes.Fma(x, b1, r5);
             }
-            Put<TLanes, V>(c, l0, r0, add); c += cs;
-            Put<TLanes, V>(c, l1, r1, add); c += cs;
-            Put<TLanes, V>(c, l2, r2, add); c += cs;
-            Put<TLanes, V>(c, l3, r3, add); c += cs;
-            Put<TLanes, V>(c, l4, r4, add); c += cs;
-            Put<TLanes, V>(c, l5, r5, add); c += cs;
+            Real* to = c;
+            Put<TLanes, V>(to, l0, r0, add); to += cs;
+            Put<TLanes, V>(to, l1, r1, add); to += cs;
+            Put<TLanes, V>(to, l2, r2, add); to += cs;
+            Put<TLanes, V>(to, l3, r3, add); to += cs;
+            Put<TLanes, V>(to, l4, r4, add); to += cs;
+            Put<TLanes, V>(to, l5, r5, add);
         }
     }
 

@@ -35,6 +35,36 @@ public static class PartLaws
         return wrong;
     }
 
+    /// <summary>Pairs of 12 × 12, and tiles of 1 to 5 keys, of which the ranges, covers or hidden keys of a pattern say something else than Allows; 0 if it is honest.</summary>
+    public static int LyingRows(IPattern p)
+    {
+        int wrong = 0;
+        for (int q = 0; q < 12; q++)
+        {
+            if (p is IRangePattern r) { var (first, end) = r.Range(q); for (int k = 0; k < 12; k++) if (p.Allows(q, k) != (k >= first && k < end)) wrong++; }
+            if (p is not ITilePattern t) continue;
+            for (int k = 0; k < 12; k++)
+            {
+                var row = new Real[12 - k];
+                t.Hide(row, q, k, Real.NegativeInfinity);
+                for (int j = k; j < 12; j++) if (p.Allows(q, j) != (row[j - k] == 0)) wrong++;
+            }
+            for (int width = 1; width <= 5; width++)
+                for (int end = q + 1; end <= 12; end++)
+                {
+                    var covers = new Cover[(11 - width) / width + 1];
+                    t.Tiles(q, end, width, 12, width, covers);
+                    for (int x = 0; x < covers.Length; x++)
+                    {
+                        bool any = false, all = true;
+                        for (int i = q; i < end; i++) for (int j = width + x * width; j < Math.Min(12, 2 * width + x * width); j++) { bool b = p.Allows(i, j); any |= b; all &= b; }
+                        if (covers[x] == Cover.All && !all || covers[x] == Cover.None && any) wrong++;
+                    }
+                }
+        }
+        return wrong;
+    }
+
     /// <summary>The largest relative disagreement of a score's row forms with its scalar forms, and of Slope with central differences of Of.</summary>
     public static double RowsDisagree(IScore score)
     {

@@ -16,6 +16,8 @@ public sealed class EveryPart
         var patterns = PartLaws.Samples<IPattern>().ToList();
         Assert.True(patterns.Count > 6);
         Assert.All(patterns, p => Assert.True(PartLaws.LyingCovers(p) == 0, $"{p}: {PartLaws.LyingCovers(p)} tiles"));
+        Assert.True(patterns.Count(p => p is IRangePattern) > 4);
+        Assert.All(patterns, p => Assert.True(PartLaws.LyingRows(p) == 0, $"{p}: {PartLaws.LyingRows(p)} rows"));
     }
 
     [Fact]

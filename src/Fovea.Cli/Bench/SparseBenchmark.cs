@@ -20,8 +20,14 @@ sealed class SparseBenchmark() : Benchmark("attention-sparse", "windows, block l
             // W·N − W(W−1)/2 pairs are a tenth of N² at this W.
             int width = (int)Math.Round(n * (1 - Math.Sqrt(0.8)));
             Pattern(meter, call, "window", new Window(width), Window(n, width), forward, backward);
-            var grid = new Neighbourhood(n == 2048 ? 64 : 128, n == 2048 ? 7 : 15);
-            Pattern(meter, call, "2-D neighbourhood", grid, grid.Share(n), forward, backward);
+            var (width2, side) = n == 2048 ? (64, 15) : (128, 29);
+            foreach (int stride in (int[])[1, n == 2048 ? 8 : 16])
+            {
+                // Windows of whole tiles where groups of tokens share them.
+                int w = stride == 1 ? side : n == 2048 ? 16 : 32;
+                var grid = new Neighbourhood([new(n / width2, w, stride), new(width2, w, stride)]);
+                Pattern(meter, call, stride == 1 ? "2-D neighbourhood" : $"2-D, stride {stride}", grid.Pattern, grid.Pairs / ((double)n * n), forward, backward);
+            }
             var blocks = Blocks(n);
             Pattern(meter, call, "block list", everything, (double)blocks.Keys.Length * Block * Block / call.Pairs, forward, backward, blocks);
         }
@@ -44,24 +50,5 @@ sealed class SparseBenchmark() : Benchmark("attention-sparse", "windows, block l
         var keys = new int[rows * each];
         for (int r = 0; r < rows; r++) { var mine = new Rng(1)[r].Order(blocks).AsSpan(0, each); mine.Sort(); mine.CopyTo(keys.AsSpan(r * each)); }
         return new() { QueryBlock = Block, KeyBlock = Block, Start = [.. Enumerable.Range(0, rows + 1).Select(r => r * each)], Keys = keys };
-    }
-
-    /// <summary>Tokens are pixels of an image so many pixels wide, row by row; each sees the pixels at most radius away along both axes.</summary>
-    readonly record struct Neighbourhood(int Width, int Radius) : IPattern
-    {
-        public bool Allows(int query, int key) => Math.Abs(query / Width - key / Width) <= Radius && Math.Abs(query % Width - key % Width) <= Radius;
-        public Cover Tile(int q0, int q1, int k0, int k1)
-        {
-            int above = q0 / Width, below = q1 / Width, first = k0 / Width, last = k1 / Width;
-            if (first > below + Radius || last < above - Radius) return Cover.None;
-            // Within one row of pixels columns count too; a tile over several rows has all of them.
-            var (left, right) = above == below ? (q0 % Width, q1 % Width) : (0, Width - 1);
-            var (from, to) = first == last ? (k0 % Width, k1 % Width) : (0, Width - 1);
-            if (from > right + Radius || to < left - Radius) return Cover.None;
-            return below - first <= Radius && last - above <= Radius && right - from <= Radius && to - left <= Radius ? Cover.All : Cover.Mixed;
-        }
-        /// <summary>Pairs seen over all pairs; the border cuts neighbourhoods off.</summary>
-        public double Share(int tokens) => Along(Width) * Along(tokens / Width);
-        double Along(double n) => ((2 * Radius + 1) * n - Radius * (Radius + 1)) / (n * n);
     }
 }

@@ -1,0 +1,75 @@
+using Fovea.Kernels;
+using Fovea.Mechanisms;
+using Fovea.Testing;
+namespace Fovea.Units;
+
+public class NeighbourhoodTests
+{
+    public static TheoryData<int, int, int, bool> Windows()
+    {
+        var data = new TheoryData<int, int, int, bool>();
+        foreach (int length in new[] { 24, 25 }) foreach (int window in new[] { 1, 2, 5, 8 }) for (int stride = 1; stride <= window; stride++) { data.Add(length, window, stride, false); data.Add(length, window, stride, true); }
+        return data;
+    }
+
+    [Theory, MemberData(nameof(Windows))]
+    public void Every_window_keeps_its_size_and_holds_its_token(int length, int window, int stride, bool causal)
+    {
+        foreach (int dilation in new[] { 1, 3 })
+        {
+            var axis = new GridAxis(length, window, stride, dilation, causal);
+            for (int x = 0; x < length; x++)
+            {
+                int seen = Enumerable.Range(0, length).Count(y => axis.Sees(x, y));
+                Assert.True(axis.Sees(x, x), $"{axis} at {x}");
+                if (!causal) Assert.Equal(window, seen);
+                else { Assert.InRange(seen, 1, window); Assert.True(Enumerable.Range(0, length).All(y => y <= x || !axis.Sees(x, y))); }
+            }
+        }
+    }
+
+    [Fact]
+    public void A_window_of_whole_groups_splits_the_axis()
+    {
+        var axis = new GridAxis(24, 6, 6);
+        for (int x = 0; x < 24; x++) for (int y = 0; y < 24; y++) Assert.Equal(x / 6 == y / 6, axis.Sees(x, y));
+    }
+
+    public static TheoryData<GridAxis[]> Grids() => new(
+        [new GridAxis(70, 7)], [new GridAxis(200, 64, 16, Causal: true)], [new GridAxis(7, 3), new GridAxis(10, 5)], [new GridAxis(12, 4, 2, 3), new GridAxis(9, 9)],
+        [new GridAxis(5, 3, 1, 1, true), new GridAxis(6, 2, 2), new GridAxis(7, 3, 1, 2)], [new GridAxis(1, 1), new GridAxis(1, 1)]);
+
+    [Theory, MemberData(nameof(Grids))]
+    public void The_pattern_in_its_order_is_the_definition(GridAxis[] axes)
+    {
+        foreach (bool tiled in new[] { true, false })
+        {
+            var grid = new Neighbourhood(axes, tiled); long pairs = 0;
+            Assert.Equal(Enumerable.Range(0, grid.Tokens), grid.Order.Order());
+            for (int i = 0; i < grid.Tokens; i++) for (int j = 0; j < grid.Tokens; j++)
+            {
+                Assert.Equal(grid.Sees(grid.Order[i], grid.Order[j]), grid.Pattern.Allows(i, j));
+                if (grid.Sees(i, j)) pairs++;
+            }
+            Assert.Equal(pairs, grid.Pairs);
+            for (int i = 0; i < grid.Tokens; i++) Assert.Equal(i, grid.Order[grid.Back[i]]);
+            if (grid.Tokens >= 12) { Assert.Equal(0, PartLaws.LyingCovers(grid.Pattern)); Assert.Equal(0, PartLaws.LyingRows(grid.Pattern)); }
+        }
+    }
+
+    [Fact]
+    public void Tiles_near_each_other_save_work()
+    {
+        GridAxis[] axes = [new(64, 15), new(64, 15)]; var x = Tensor.Normal(new(1), [1, 1, 64 * 64, 8]);
+        long Work(bool tiled) => Kernels.Work.Count(() => Softmax.Fused<Plain, BoxPattern, SoftmaxWeights>(x, x, x, new(), new Neighbourhood(axes, tiled).Pattern, new()));
+        Assert.InRange((double)Work(true) / Work(false), 0.1, 0.8);
+    }
+
+    [Fact]
+    public void Axes_that_make_no_sense_are_refused()
+    {
+        Assert.Throws<ArgumentException>(() => new Neighbourhood([]));
+        Assert.Throws<ArgumentException>(() => new Neighbourhood([new(8, 3, 4)]));
+        Assert.Throws<ArgumentException>(() => new Neighbourhood([new(8, 3, 1, 3)]));
+    }
+}
