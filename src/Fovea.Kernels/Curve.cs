@@ -23,22 +23,26 @@ internal static class Curve
     public static V Sigmoid<TLanes, V>(V x) where TLanes : struct, ILanes<V> where V : struct
         => TLanes.Div(TLanes.Set(1), TLanes.Add(TLanes.Set(1), Exp<TLanes, V>(TLanes.Sub(TLanes.Set(0), x))));
 
-    /// <summary>(1 − e^−2|x|)/(1 + e^−2|x|) with the sign of x; below |x| = 0.6 Lambert's continued fraction, which keeps the relative error small.</summary>
+    /// <summary>
+    /// tanh x. Float: x·p(x²)/q(x²) up to |x| = 8.2 and ±1 from there, fitted to the least relative error (6e-9, 3e-7 after rounding).
+    /// Double: (1 − e^−2|x|)/(1 + e^−2|x|), below |x| = 0.6 Lambert's continued fraction, which keeps the relative error small.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V Tanh<TLanes, V>(V x) where TLanes : struct, ILanes<V> where V : struct
     {
-        V one = TLanes.Set(1), size = TLanes.Abs(x), t = Exp<TLanes, V>(TLanes.Mul(TLanes.Set(-2), size));
-        V large = TLanes.Div(TLanes.Sub(one, t), TLanes.Add(one, t));
-        V s = TLanes.Mul(x, x), small;
-        if (Single)     // x (945 + 105 x² + x⁴)/(945 + 420 x² + 15 x⁴), relative error 6e-10 at 0.6
-            small = TLanes.Div(TLanes.Mul(size, TLanes.Fma(TLanes.Add(s, TLanes.Set(105)), s, TLanes.Set(945))), TLanes.Fma(TLanes.Fma(TLanes.Set(15), s, TLanes.Set(420)), s, TLanes.Set(945)));
-        else
+        V one = TLanes.Set(1), s;
+        if (Single)
         {
-            V below = TLanes.Set(19);
-            for (int odd = 17; odd >= 1; odd -= 2) below = TLanes.Add(TLanes.Set(odd), TLanes.Div(s, below));
-            small = TLanes.Div(size, below);
+            s = TLanes.Mul(x, x);
+            V p = TLanes.Fma(TLanes.Fma(TLanes.Fma(TLanes.Fma(TLanes.Set((Real)1.5230338e-08), s, TLanes.Set((Real)2.189461e-05)), s, TLanes.Set((Real)0.0035715951)), s, TLanes.Set((Real)0.13444495)), s, one);
+            V q = TLanes.Fma(TLanes.Fma(TLanes.Fma(TLanes.Fma(TLanes.Set((Real)8.5224156e-07), s, TLanes.Set((Real)0.00034112870)), s, TLanes.Set((Real)0.026164431)), s, TLanes.Set((Real)0.46777824)), s, one);
+            V fit = TLanes.Div(TLanes.Mul(x, p), q), end = TLanes.Set((Real)8.2), minus = TLanes.Set((Real)(-8.2));
+            return TLanes.IfLess(end, x, one, TLanes.IfLess(x, minus, TLanes.Set(-1), fit));
         }
-        V y = TLanes.IfLess(size, TLanes.Set((Real)0.6), small, large);
+        V size = TLanes.Abs(x), t = Exp<TLanes, V>(TLanes.Mul(TLanes.Set(-2), size)), below = TLanes.Set(19);
+        s = TLanes.Mul(x, x);
+        for (int odd = 17; odd >= 1; odd -= 2) below = TLanes.Add(TLanes.Set(odd), TLanes.Div(s, below));
+        V y = TLanes.IfLess(size, TLanes.Set((Real)0.6), TLanes.Div(size, below), TLanes.Div(TLanes.Sub(one, t), TLanes.Add(one, t)));
         return TLanes.IfLess(x, TLanes.Set(0), TLanes.Sub(TLanes.Set(0), y), y);
     }
 

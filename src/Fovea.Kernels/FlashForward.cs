@@ -142,7 +142,11 @@ readonly unsafe struct FlashForward<TScore, TPattern, TWeights>(AttentionSize s,
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         void Logits(in Memory t, Real* row, int head, int query, in TileRun run, Cover* covers, bool gaps)
         {
-            if (IsPlain && !run.Mixed && run.Whole) return;
+            if (!run.Mixed && run.Whole && !gaps)
+            {
+                if (!IsPlain) f.score.Row(new(row, run.Places), head % f.s.Heads, f.view.At(query), f.view.KeyAt(run.From));
+                return;
+            }
             f.view.Logits(row, query, run, covers is null ? null : covers + run.First, Wide, f.score, head % f.s.Heads, gaps, t.Runs);
         }
 

@@ -1,4 +1,3 @@
-using System.Numerics.Tensors;
 using Fovea.Kernels;
 using Fovea.Mechanisms;
 namespace Fovea.Cli;
@@ -27,33 +26,5 @@ sealed class ScoreModsBenchmark() : Benchmark("attention-score-mods", "bias, cap
         meter.Add($"attention forward, {name}", plain.Size, f[1], plain.ForwardFlops * plain.Pairs, plain.ForwardBytes, new("plain", f[0].Best / f[1].Best));
         var b = meter.Measure(() => plain.Backward(everything), () => mod.Backward<TScore, Everything, TWeights>(score, everything));
         meter.Add($"attention backward, {name}", plain.Size, b[1], plain.BackwardFlops * plain.Pairs, plain.BackwardBytes, new("plain", b[0].Best / b[1].Best));
-    }
-
-    /// <summary>s / T</summary>
-    readonly record struct Temperature(Real T) : IScore
-    {
-        public Real Of(Real raw, int head, int query, int key) => raw / T;
-        public Real Slope(Real raw, int head, int query, int key) => 1 / T;
-        public void Row(Span<Real> raw, int head, int query, int firstKey) => TensorPrimitives.Multiply(raw, 1 / T, raw);
-        public void SlopeRow(ReadOnlySpan<Real> raw, Span<Real> gradient, int head, int query, int firstKey) => TensorPrimitives.Multiply(gradient, 1 / T, gradient);
-    }
-
-    /// <summary>s + b_h</summary>
-    readonly record struct HeadBias(Real[] B) : IScore
-    {
-        public Real Of(Real raw, int head, int query, int key) => raw + B[head];
-        public Real Slope(Real raw, int head, int query, int key) => 1;
-        public void Row(Span<Real> raw, int head, int query, int firstKey) => TensorPrimitives.Add(raw, B[head], raw);
-        public void SlopeRow(ReadOnlySpan<Real> raw, Span<Real> gradient, int head, int query, int firstKey) { }
-    }
-
-    /// <summary>max(0, s), each entry alone.</summary>
-    readonly struct ReluWeights : INormaliser
-    {
-        public static void Weights(Span<Real> logits) => TensorPrimitives.Max(logits, 0, logits);
-        public static void Slope(ReadOnlySpan<Real> weights, Span<Real> gradient)
-        {
-            for (int j = 0; j < weights.Length; j++) gradient[j] = weights[j] > 0 ? gradient[j] : 0;
-        }
     }
 }

@@ -17,8 +17,10 @@ public readonly record struct Alibi(int Heads) : IScore
     public Real Slope(Real raw, int head, int query, int key) => 1;
     public void Row(Span<Real> raw, int head, int query, int firstKey)
     {
-        Real m = Slope(head);
-        for (int j = 0; j < raw.Length; j++) raw[j] -= m * Math.Abs(query - firstKey - j);
+        // Keys up to the query are the nearer the later they come, those after it the other way round.
+        Real m = Slope(head); int before = Math.Clamp(query - firstKey, 0, raw.Length);
+        ScoreRows.AddRamp(raw[..before], -m * (query - firstKey), m);
+        ScoreRows.AddRamp(raw[before..], -m * (firstKey + before - query), -m);
     }
     public void SlopeRow(ReadOnlySpan<Real> raw, Span<Real> gradient, int head, int query, int firstKey) { }
 }

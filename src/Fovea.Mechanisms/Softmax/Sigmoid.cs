@@ -28,9 +28,6 @@ public readonly record struct Shifted(Real Bias) : IScore
 /// <summary>σ(s), each entry alone.</summary>
 public readonly struct SigmoidWeights : INormaliser
 {
-    public static void Weights(Span<Real> logits) => Map.Apply<Kernels.Sigmoid>(logits, logits);
-    public static void Slope(ReadOnlySpan<Real> weights, Span<Real> gradient)
-    {
-        for (int j = 0; j < weights.Length; j++) gradient[j] *= weights[j] * (1 - weights[j]);
-    }
+    public static void Weights(Span<Real> logits) => ScoreRows.Apply<Kernels.Sigmoid>(logits);
+    public static void Slope(ReadOnlySpan<Real> weights, Span<Real> gradient) => ScoreRows.SlopeOf<Kernels.Sigmoid>(weights, gradient);
 }

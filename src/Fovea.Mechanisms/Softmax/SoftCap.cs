@@ -1,4 +1,3 @@
-using System.Numerics.Tensors;
 using Fovea.Kernels;
 namespace Fovea.Mechanisms;
 
@@ -12,23 +11,6 @@ public readonly record struct SoftCap(Real Cap) : IScore
 {
     public Real Of(Real raw, int head, int query, int key) => Cap * Real.Tanh(raw / Cap);
     public Real Slope(Real raw, int head, int query, int key) { Real t = Real.Tanh(raw / Cap); return 1 - t * t; }
-    public void Row(Span<Real> raw, int head, int query, int firstKey)
-    {
-        TensorPrimitives.Multiply(raw, 1 / Cap, raw);
-        Map.Apply<Tanh>(raw, raw);
-        TensorPrimitives.Multiply(raw, Cap, raw);
-    }
-    public void SlopeRow(ReadOnlySpan<Real> raw, Span<Real> gradient, int head, int query, int firstKey)
-    {
-        Span<Real> t = stackalloc Real[64];
-        for (int j = 0; j < raw.Length; j += t.Length)
-        {
-            var part = t[..Math.Min(t.Length, raw.Length - j)]; var g = gradient.Slice(j, part.Length);
-            TensorPrimitives.Multiply(raw.Slice(j, part.Length), 1 / Cap, part);
-            Map.Apply<Tanh>(part, part);
-            TensorPrimitives.Multiply(part, part, part);
-            TensorPrimitives.Subtract(1, part, part);
-            TensorPrimitives.Multiply(g, part, g);
-        }
-    }
+    public void Row(Span<Real> raw, int head, int query, int firstKey) => ScoreRows.SoftCap(raw, Cap);
+    public void SlopeRow(ReadOnlySpan<Real> raw, Span<Real> gradient, int head, int query, int firstKey) => ScoreRows.SoftCapSlope(raw, Cap, gradient);
 }
