@@ -61,7 +61,7 @@ public static class LearningLaws
         var x = Draw(1, 200, 2); var y = s.New().Forward(x, Pass.Eval);
         foreach (var k in s.Knobs)
         {
-            object? other = k.Default switch { int i => Math.Max(1, i / 2), double d => d * 0.5 + 0.01, bool b => !b, _ => null };
+            object? other = k.Default switch { int i => i > 1 ? i / 2 : i + 1, double d => d * 0.5 + 0.01, bool b => !b, _ => null };
             if (other is null) continue;
             var w = Weights.Random(new Rng(7));
             if (Difference(y, s.New(w: w, knobs: new Dictionary<string, object> { [k.Name] = other }).Forward(x, Pass.Eval)) == 0) throw new InvalidOperationException($"{k.Name} = {other} changes nothing");

@@ -8,11 +8,11 @@ namespace Fovea.Mechanisms;
 /// </summary>
 public readonly record struct GridAxis(int Length, int Window, int Stride = 1, int Dilation = 1, bool Causal = false)
 {
-    /// <summary>Throws unless 1 ≤ Stride ≤ Window and the window fits into every interleaved axis.</summary>
+    /// <summary>Throws unless 1 ≤ Stride ≤ Window and the window fits into every interleaved axis (one that looks back may be longer).</summary>
     public void Check()
     {
         if (Length < 1 || Window < 1 || Dilation < 1 || Stride < 1 || Stride > Window) throw new ArgumentException($"{this}: sizes must be positive and the stride at most the window");
-        if ((long)Window * Dilation > Length) throw new ArgumentException($"{this}: {Window} tokens at distance {Dilation} do not fit into {Length}");
+        if (!Causal && (long)Window * Dilation > Length) throw new ArgumentException($"{this}: {Window} tokens at distance {Dilation} do not fit into {Length}");
     }
 
     /// <summary>Tokens of the interleaved axis that coordinate x belongs to.</summary>

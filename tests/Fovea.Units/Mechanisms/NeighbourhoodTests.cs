@@ -72,4 +72,30 @@ public class NeighbourhoodTests
         Assert.Throws<ArgumentException>(() => new Neighbourhood([new(8, 3, 4)]));
         Assert.Throws<ArgumentException>(() => new Neighbourhood([new(8, 3, 1, 3)]));
     }
+
+    [Fact]
+    public void The_layer_on_a_grid_equals_its_plain_twin_and_its_gradients()
+    {
+        foreach (var (name, grid, n, causal) in new[] { ("neighbourhood", "9x8", 72, false), ("generalised-neighbourhood", "16x24", 384, false), ("neighbourhood", "3x4x5", 60, true), ("generalised-neighbourhood", "", 200, true) })
+        {
+            var layer = Mechanism.Find(name).New(new(16, 2, 1, causal), Weights.Random(new Rng(1)), new Dictionary<string, object> { ["grid"] = grid, ["window"] = 5 });
+            Real[] Gradient(bool plain)
+            {
+                using var scope = Scope.Train();
+                var x = Tensor.Normal(new(2), [2, n, 16]); x.RequiresGrad = true;
+                layer.Forward(x, new Pass { Reference = plain }).Square().Sum().Backward();
+                return x.Grad.ToArray();
+            }
+            Assert.All(Gradient(false).Zip(Gradient(true)), p => Assert.True(Math.Abs(p.First - p.Second) < 1e-4 * (1 + Math.Abs(p.First)), name));
+        }
+    }
+
+    [Fact]
+    public void A_grid_that_the_tokens_do_not_fill_or_cannot_decode_is_refused()
+    {
+        Attention On(string grid) => new NeighbourhoodAttention(new(16, 2), Weights.Random(new Rng(1)), grid: grid);
+        Assert.Contains("4x4", Assert.Throws<ArgumentException>(() => On("4x4").Forward(Tensor.Zeros([1, 15, 16]), Pass.Eval)).Message);
+        Assert.Throws<ArgumentException>(() => On("4x-4")); Assert.Throws<ArgumentException>(() => On("4by4"));
+        Assert.Throws<NotSupportedException>(() => On("4x4").Forward(Tensor.Zeros([1, 16, 16]), new Pass { Memory = new() }));
+    }
 }
