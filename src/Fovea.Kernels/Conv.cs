@@ -60,8 +60,7 @@ public static unsafe class Conv
         Check(z, x, weight, dy); Gradients(dx, z.InputSize, dweight, z.WeightSize, dbias, z.Outputs);
         fixed (Real* px = x, pw = weight, pdy = dy, pdx = dx, pdw = dweight, pdb = dbias)
         {
-            if (pdx is not null) AddInput(z, pw, pdy, pdx, width);
-            if (pdw is not null) AddWeight(z, px, pdy, pdw, width);
+            Both(z, px, pw, pdy, pdx, pdw, width);
             if (pdb is not null) WideRows.For(z.Outputs, 1, new ChannelSumRows(pdy, pdb, z.Batch, z.Outputs, z.OutHeight * z.OutWidth), width);
         }
     }
@@ -76,7 +75,7 @@ public static unsafe class Conv
         if (!bias.IsEmpty) Guard.Holds(bias, z.Inputs);
         int image = z.Height * z.Width;
         for (int c = 0; c < z.Batch * z.Inputs; c++) y.Slice(c * image, image).Fill(bias.IsEmpty ? 0 : bias[c % z.Inputs]);
-        fixed (Real* px = x, pw = weight, py = y) AddInput(z, pw, px, py, Width.Widest);
+        fixed (Real* px = x, pw = weight, py = y) Both(z, null, pw, px, py, null, Width.Widest);
     }
 
     /// <summary>Adds into dx [B, Outputs, …], dweight and dbias [Inputs], each of which may be empty.</summary>
@@ -86,7 +85,7 @@ public static unsafe class Conv
         fixed (Real* px = x, pw = weight, pdy = dy, pdx = dx, pdw = dweight, pdb = dbias)
         {
             if (pdx is not null) Apply(z, pdy, pw, null, pdx, true, Width.Widest);
-            if (pdw is not null) AddWeight(z, pdy, px, pdw, Width.Widest);
+            Both(z, pdy, null, px, null, pdw, Width.Widest);
             if (pdb is not null) WideRows.For(z.Inputs, 1, new ChannelSumRows(pdy, pdb, z.Batch, z.Inputs, z.Height * z.Width));
         }
     }
@@ -94,8 +93,20 @@ public static unsafe class Conv
     static void Apply(in ConvSize z, Real* x, Real* weight, Real* bias, Real* y, bool add, Width width)
     {
         var body = new ConvRows(z, x, weight, bias, y, add);
-        WideRows.For(z.Batch * z.Groups * body.Tiles, 1, body, width);
+        if (Depthwise.Suits(z)) Depthwise.Forward(z, x, weight, bias, y, add, width);
+        else WideRows.For(z.Batch * z.Groups * body.Tiles, 1, body, width);
         Work.Add(z.MultiplyAdds);
+    }
+    static void Both(in ConvSize z, Real* x, Real* weight, Real* dy, Real* dx, Real* dweight, Width width)
+    {
+        if (Depthwise.Suits(z))
+        {
+            if (dx is not null || dweight is not null) Depthwise.Backward(z, x, weight, dy, dx, dweight, width);
+            Work.Add(z.MultiplyAdds * ((dx is null ? 0 : 1) + (dweight is null ? 0 : 1)));
+            return;
+        }
+        if (dx is not null) AddInput(z, weight, dy, dx, width);
+        if (dweight is not null) AddWeight(z, x, dy, dweight, width);
     }
     static void AddInput(in ConvSize z, Real* weight, Real* dy, Real* dx, Width width)
     {

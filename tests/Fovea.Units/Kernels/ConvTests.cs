@@ -26,6 +26,10 @@ public sealed class ConvTests
         new(2, 4, 6, 9, 9, 3, 3) { Groups = 2, DilationHeight = 2, DilationWidth = 3, PadHeight = 2, PadWidth = 4 }, new(2, 6, 6, 8, 20, 3, 5) { Groups = 6, PadHeight = 1, PadWidth = 2 },
         new(1, 4, 4, 11, 11, 3, 3) { Groups = 4, StrideHeight = 2, StrideWidth = 2, PadHeight = 3, PadWidth = 3 }, new(1, 3, 8, 16, 16, 4, 4) { StrideHeight = 4, StrideWidth = 4 }, new(1, 2, 3, 15, 20, 2, 2),
         ConvSize.Line(2, 5, 7, 200, 4, stride: 2, pad: 3, dilation: 2), ConvSize.Line(2, 6, 2, 70, 3, groups: 2), ConvSize.Line(1, 2, 2, 3, 5, pad: 6),
+        new(2, 2, 2, 13, 37, 7, 7) { Groups = 2, PadHeight = 3, PadWidth = 3 }, new(1, 1, 1, 14, 26, 5, 3) { DilationHeight = 2, DilationWidth = 3, PadWidth = 1 }, new(3, 4, 8, 6, 8, 3, 3) { Groups = 4, PadHeight = 1, PadWidth = 1 },
+        new(2, 6, 4, 10, 9, 4, 2) { Groups = 2, PadHeight = 2, PadWidth = 1, DilationHeight = 2 }, new(2, 2, 2, 12, 24, 3, 3) { Groups = 2, PadHeight = 1, PadWidth = 1, StrideHeight = 2 }, new(1, 2, 4, 9, 19, 4, 5) { Groups = 2, PadWidth = 3, StrideWidth = 3, DilationWidth = 2 },
+        new(1, 1, 1, 30, 5, 21, 3) { PadHeight = 10, PadWidth = 1 }, new(1, 2, 2, 6, 7, 2, 2) { Groups = 2, PadHeight = 4, PadWidth = 3 }, new(70, 1, 1, 4, 5, 3, 3) { PadHeight = 1, PadWidth = 1 }, new(1, 1, 1, 130, 2, 3, 1),
+        ConvSize.Line(3, 3, 3, 150, 4, pad: 3, groups: 3), ConvSize.Line(2, 2, 2, 70, 5, stride: 3, pad: 2, dilation: 2, groups: 2),
     ];
     public static TheoryData<int> All => new(Enumerable.Range(0, sizes.Length));
 
@@ -113,11 +117,14 @@ public sealed class ConvTests
     public void Results_do_not_depend_on_the_thread_count()
     {
         var z = new ConvSize(2, 20, 6, 30, 30, 3, 3) { PadHeight = 1, PadWidth = 1 }; Real[] x = Trial.Draw(2 * 20 * 900, 1), w = Trial.Draw(6 * z.Taps, 2), dy = Trial.Draw(2 * 6 * 900, 3);
+        var alone = z with { Outputs = 20, Groups = 20 };
         Trial.OnAnyThreads(() =>
         {
+            Real[] ay = new Real[x.Length], ax = new Real[x.Length], aw = new Real[180];
+            Conv.Forward(alone, x, w.AsSpan(0, 180), default, ay); Conv.Backward(alone, x, w.AsSpan(0, 180), ay, ax, aw, default);
             Real[] y = new Real[dy.Length], dx = new Real[x.Length], dw = new Real[w.Length], db = new Real[6], cw = new Real[80], cy = new Real[x.Length];
             Conv.Forward(z, x, w, default, y); Conv.Backward(z, x, w, dy, dx, dw, db); CausalConv.Forward(x, w, default, cy, default, 2, 900, 20, 4); CausalConv.Backward(x, w, cy, default, cw, default, 2, 900, 20, 4);
-            return [.. y, .. dx, .. dw, .. db, .. cy, .. cw];
+            return [.. y, .. dx, .. dw, .. db, .. cy, .. cw, .. ay, .. ax, .. aw];
         });
     }
 
