@@ -31,8 +31,8 @@ public interface ILanes<V> where V : struct
     static abstract V IfLess(V x, V y, V a, V b);
     /// <summary>2^x for x ≤ 127; 0 below −126 (float) or where the type underflows (double); NaN stays NaN. Relative error in docs/numerics.md.</summary>
     static abstract V Exp2(V x);
-    /// <summary>2^n for whole n from −127 (0) to 128 (∞); NaN may become anything.</summary>
-    static abstract V Power(V n);
+    /// <summary>In float, 2^n from z = n + <see cref="FastExp2.Magic"/> for whole n from −127 (0) to 128 (∞); NaN may become anything.</summary>
+    static abstract V Raise(V z);
     static abstract Real Sum(V a);
     static abstract Real MaxAcross(V a);
 }
@@ -56,7 +56,7 @@ public readonly struct Lanes512 : ILanes<Vector512<Real>>
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<Real> Abs(Vector512<Real> a) => Vector512.Abs(a);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<Real> IfLess(Vector512<Real> x, Vector512<Real> y, Vector512<Real> a, Vector512<Real> b) => Vector512.ConditionalSelect(Vector512.LessThan(x, y), a, b);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<Real> Exp2(Vector512<Real> x) => FastExp2.Of(x);
-    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<Real> Power(Vector512<Real> n) => FastExp2.Power(n);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<Real> Raise(Vector512<Real> z) => FastExp2.Raise(z);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Real Sum(Vector512<Real> a) => Vector512.Sum(a);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Real MaxAcross(Vector512<Real> a) => Lanes256.MaxAcross(Vector256.MaxNative(a.GetLower(), a.GetUpper()));
 }
@@ -80,7 +80,7 @@ public readonly struct Lanes256 : ILanes<Vector256<Real>>
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<Real> Abs(Vector256<Real> a) => Vector256.Abs(a);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<Real> IfLess(Vector256<Real> x, Vector256<Real> y, Vector256<Real> a, Vector256<Real> b) => Vector256.ConditionalSelect(Vector256.LessThan(x, y), a, b);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<Real> Exp2(Vector256<Real> x) => FastExp2.Of(x);
-    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<Real> Power(Vector256<Real> n) => FastExp2.Power(n);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<Real> Raise(Vector256<Real> z) => FastExp2.Raise(z);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Real Sum(Vector256<Real> a) => Vector256.Sum(a);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Real MaxAcross(Vector256<Real> a) => Lanes128.MaxAcross(Vector128.MaxNative(a.GetLower(), a.GetUpper()));
 }
@@ -104,7 +104,7 @@ public readonly struct Lanes128 : ILanes<Vector128<Real>>
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<Real> Abs(Vector128<Real> a) => Vector128.Abs(a);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<Real> IfLess(Vector128<Real> x, Vector128<Real> y, Vector128<Real> a, Vector128<Real> b) => Vector128.ConditionalSelect(Vector128.LessThan(x, y), a, b);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<Real> Exp2(Vector128<Real> x) => FastExp2.Of(x);
-    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<Real> Power(Vector128<Real> n) => FastExp2.Power(n);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<Real> Raise(Vector128<Real> z) => FastExp2.Raise(z);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Real Sum(Vector128<Real> a) => Vector128.Sum(a);
     // By shuffles: comparing numbers one by one costs a mispredicted branch or two.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -140,7 +140,7 @@ public readonly struct Lanes1 : ILanes<Real>
     public static Real Abs(Real a) => Real.Abs(a);
     public static Real IfLess(Real x, Real y, Real a, Real b) => x < y ? a : b;
     public static Real Exp2(Real x) => FastExp2.Of(x);
-    public static Real Power(Real n) => FastExp2.Of(n);
+    public static Real Raise(Real z) => FastExp2.Raise(z);
     public static Real Sum(Real a) => a;
     public static Real MaxAcross(Real a) => a;
 }

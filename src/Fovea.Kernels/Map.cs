@@ -88,6 +88,8 @@ internal readonly unsafe struct UnaryRows<TOp>(Real* x, Real* y) : IWideRows whe
     public void Run<TLanes, V>(int from, int to) where TLanes : struct, ILanes<V> where V : struct
     {
         int w = TLanes.Count, i = from;
+        if (default(TOp) is ILong && w > 1)
+            for (; i <= to - 2 * w; i += 2 * w) Pairs<TLanes, V>.Store(y + i, TOp.Of<Pairs<TLanes, V>, Pair<V>>(Pairs<TLanes, V>.Load(x + i)));
         for (; i <= to - w; i += w) TLanes.Store(y + i, TOp.Of<TLanes, V>(TLanes.Load(x + i)));
         if (i == to) return;
         Real* t = stackalloc Real[16];
@@ -104,6 +106,8 @@ internal readonly unsafe struct UnaryBackRows<TOp>(Real* x, Real* y, Real* dy, R
     public void Run<TLanes, V>(int from, int to) where TLanes : struct, ILanes<V> where V : struct
     {
         int w = TLanes.Count, i = from;
+        if (default(TOp) is ILong && w > 1)
+            for (; i <= to - 2 * w; i += 2 * w) Pairs<TLanes, V>.Store(dx + i, Pairs<TLanes, V>.Fma(Pairs<TLanes, V>.Load(dy + i), TOp.Slope<Pairs<TLanes, V>, Pair<V>>(Pairs<TLanes, V>.Load(x + i), Pairs<TLanes, V>.Load(y + i)), Pairs<TLanes, V>.Load(dx + i)));
         for (; i <= to - w; i += w) TLanes.Store(dx + i, TLanes.Fma(TLanes.Load(dy + i), TOp.Slope<TLanes, V>(TLanes.Load(x + i), TLanes.Load(y + i)), TLanes.Load(dx + i)));
         if (i == to) return;
         Real* t = stackalloc Real[64];

@@ -17,11 +17,13 @@ internal static unsafe class SoftmaxLoops
     static int Part<TLanes, V>(Real* x, Real* y, Real m, int i, int n, ref Real sum) where TLanes : struct, ILanes<V> where V : struct
     {
         int w = TLanes.Count; V top = TLanes.Set(m), scale = TLanes.Set(Curve.Log2E), a = TLanes.Set(0), b = a;
-        for (; i <= n - 2 * w; i += 2 * w)
+        for (; i <= n - 4 * w; i += 4 * w)
         {
-            V e = TLanes.Exp2(TLanes.Mul(TLanes.Sub(TLanes.Load(x + i), top), scale)), f = TLanes.Exp2(TLanes.Mul(TLanes.Sub(TLanes.Load(x + i + w), top), scale));
-            if (y is not null) { TLanes.Store(y + i, e); TLanes.Store(y + i + w, f); }
-            a = TLanes.Add(a, e); b = TLanes.Add(b, f);
+            V e = TLanes.Mul(TLanes.Sub(TLanes.Load(x + i), top), scale), f = TLanes.Mul(TLanes.Sub(TLanes.Load(x + i + w), top), scale);
+            V g = TLanes.Mul(TLanes.Sub(TLanes.Load(x + i + 2 * w), top), scale), h = TLanes.Mul(TLanes.Sub(TLanes.Load(x + i + 3 * w), top), scale);
+            FastExp2.Four<TLanes, V>(ref e, ref f, ref g, ref h);
+            if (y is not null) { TLanes.Store(y + i, e); TLanes.Store(y + i + w, f); TLanes.Store(y + i + 2 * w, g); TLanes.Store(y + i + 3 * w, h); }
+            a = TLanes.Add(a, TLanes.Add(e, f)); b = TLanes.Add(b, TLanes.Add(g, h));
         }
         for (; i <= n - w; i += w)
         {

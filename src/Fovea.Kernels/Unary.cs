@@ -9,15 +9,18 @@ public interface IUnary
     static abstract V Slope<TLanes, V>(V x, V y) where TLanes : struct, ILanes<V> where V : struct;
 }
 
+/// <summary>A function whose steps are lane operations alone, and so many that two registers at a time are worth it.</summary>
+interface ILong;
+
 /// <summary>1/(1 + e^−x)</summary>
-public readonly struct Sigmoid : IUnary
+public readonly struct Sigmoid : IUnary, ILong
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static V Of<TLanes, V>(V x) where TLanes : struct, ILanes<V> where V : struct => Curve.Sigmoid<TLanes, V>(x);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static V Slope<TLanes, V>(V x, V y) where TLanes : struct, ILanes<V> where V : struct => TLanes.Mul(y, TLanes.Sub(TLanes.Set(1), y));
 }
 
 /// <summary>tanh x</summary>
-public readonly struct Tanh : IUnary
+public readonly struct Tanh : IUnary, ILong
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static V Of<TLanes, V>(V x) where TLanes : struct, ILanes<V> where V : struct => Curve.Tanh<TLanes, V>(x);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static V Slope<TLanes, V>(V x, V y) where TLanes : struct, ILanes<V> where V : struct => TLanes.Sub(TLanes.Set(1), TLanes.Mul(y, y));
@@ -31,7 +34,7 @@ public readonly struct Relu : IUnary
 }
 
 /// <summary>log(1 + e^x) = max(x, 0) + log(1 + e^−|x|)</summary>
-public readonly struct Softplus : IUnary
+public readonly struct Softplus : IUnary, ILong
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static V Of<TLanes, V>(V x) where TLanes : struct, ILanes<V> where V : struct => TLanes.Add(TLanes.IfLess(x, TLanes.Set(0), TLanes.Set(0), x), Curve.Log1P<TLanes, V>(Curve.Exp<TLanes, V>(TLanes.Sub(TLanes.Set(0), TLanes.Abs(x)))));
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static V Slope<TLanes, V>(V x, V y) where TLanes : struct, ILanes<V> where V : struct => Curve.Sigmoid<TLanes, V>(x);
@@ -73,7 +76,7 @@ public readonly struct Abs : IUnary
 }
 
 /// <summary>x + 1 for x > 0, else e^x: the positive feature map of linear attention (2006.16236, §3.2.1).</summary>
-public readonly struct EluPlusOne : IUnary
+public readonly struct EluPlusOne : IUnary, ILong
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static V Of<TLanes, V>(V x) where TLanes : struct, ILanes<V> where V : struct => TLanes.IfLess(TLanes.Set(0), x, TLanes.Add(x, TLanes.Set(1)), Curve.Exp<TLanes, V>(TLanes.IfLess(TLanes.Set(0), x, TLanes.Set(0), x)));
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static V Slope<TLanes, V>(V x, V y) where TLanes : struct, ILanes<V> where V : struct => TLanes.Min(TLanes.Set(1), y);
@@ -94,7 +97,7 @@ public readonly struct Cos : IUnary
 }
 
 /// <summary>x·sigmoid(x), also called swish.</summary>
-public readonly struct Silu : IUnary
+public readonly struct Silu : IUnary, ILong
 {
     // Far below 0 the sigmoid is (all but) 0; x is held so that −∞ gives 0.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -109,26 +112,27 @@ public readonly struct Silu : IUnary
 }
 
 /// <summary>½ x (1 + tanh(√(2/π)(x + 0.044715 x³))), the tanh form of GELU (1606.08415, §2).</summary>
-public readonly struct Gelu : IUnary
+public readonly struct Gelu : IUnary, ILong
 {
     const Real C = (Real)1.5957691216057308, Cubic = (Real)0.044715;     // C = 2√(2/π), because ½(1 + tanh u) = sigmoid(2u)
 
+    // 1/(1 + e^−u) with u = C x (1 + Cubic x²), the factor of the exponent multiplied into the constants; where 2^… is ∞ this is 0.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static V Gate<TLanes, V>(V x) where TLanes : struct, ILanes<V> where V : struct
-        => Curve.Sigmoid<TLanes, V>(TLanes.Mul(TLanes.Mul(TLanes.Set(C), x), TLanes.Fma(TLanes.Mul(TLanes.Set(Cubic), x), x, TLanes.Set(1))));
+    static V Gate<TLanes, V>(V x, V square) where TLanes : struct, ILanes<V> where V : struct
+        => TLanes.Div(TLanes.Set(1), TLanes.Add(TLanes.Set(1), TLanes.Exp2(TLanes.Mul(x, TLanes.Fma(TLanes.Set(-C * Cubic * Curve.Log2E), square, TLanes.Set(-C * Curve.Log2E))))));
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V Of<TLanes, V>(V x) where TLanes : struct, ILanes<V> where V : struct { x = TLanes.Max(TLanes.Set(-1000), x); return TLanes.Mul(x, Gate<TLanes, V>(x)); }
+    public static V Of<TLanes, V>(V x) where TLanes : struct, ILanes<V> where V : struct { x = TLanes.Max(TLanes.Set(-1000), x); return TLanes.Mul(x, Gate<TLanes, V>(x, TLanes.Mul(x, x))); }
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V Slope<TLanes, V>(V x, V y) where TLanes : struct, ILanes<V> where V : struct
     {
         x = TLanes.Max(TLanes.Set(-20), TLanes.Min(TLanes.Set(20), x));     // the slope is 0 or 1 beyond, and x³ would overflow far out
-        V s = Gate<TLanes, V>(x), inner = TLanes.Mul(TLanes.Set(C), TLanes.Fma(TLanes.Mul(TLanes.Set(3 * Cubic), x), x, TLanes.Set(1)));
+        V square = TLanes.Mul(x, x), s = Gate<TLanes, V>(x, square), inner = TLanes.Fma(TLanes.Set(3 * Cubic * C), square, TLanes.Set(C));
         return TLanes.Fma(TLanes.Mul(TLanes.Mul(x, inner), s), TLanes.Sub(TLanes.Set(1), s), s);
     }
 }
 
 /// <summary>x Φ(x) with the normal distribution function Φ(x) = ½(1 + erf(x/√2)), the exact GELU (1606.08415, Eq. 1); absolute error of Φ below 2e-7 (float), 1e-15 (double).</summary>
-public readonly struct GeluErf : IUnary
+public readonly struct GeluErf : IUnary, ILong
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V Of<TLanes, V>(V x) where TLanes : struct, ILanes<V> where V : struct { x = TLanes.Max(TLanes.Set(-30), x); return TLanes.Mul(x, Curve.Normal<TLanes, V>(x)); }
