@@ -13,6 +13,8 @@ public interface ILanes<V> where V : struct
     static abstract int Count { get; }
     static abstract unsafe V Load(Real* p);
     static abstract unsafe void Store(Real* p, V v);
+    /// <summary>As <see cref="Store"/> to an address that a register's size divides, past the caches where the machine can.</summary>
+    static abstract unsafe void Stream(Real* p, V v);
     /// <summary>The same number in every lane.</summary>
     static abstract V Set(Real x);
     static abstract V Add(V a, V b);
@@ -43,6 +45,7 @@ public readonly struct Lanes512 : ILanes<Vector512<Real>>
     public static int Count => Vector512<Real>.Count;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static unsafe Vector512<Real> Load(Real* p) => Vector512.Load(p);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static unsafe void Store(Real* p, Vector512<Real> v) => Vector512.Store(v, p);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static unsafe void Stream(Real* p, Vector512<Real> v) => Vector512.StoreAlignedNonTemporal(v, p);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<Real> Set(Real x) => Vector512.Create(x);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<Real> Add(Vector512<Real> a, Vector512<Real> b) => a + b;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<Real> Sub(Vector512<Real> a, Vector512<Real> b) => a - b;
@@ -67,6 +70,7 @@ public readonly struct Lanes256 : ILanes<Vector256<Real>>
     public static int Count => Vector256<Real>.Count;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static unsafe Vector256<Real> Load(Real* p) => Vector256.Load(p);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static unsafe void Store(Real* p, Vector256<Real> v) => Vector256.Store(v, p);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static unsafe void Stream(Real* p, Vector256<Real> v) => Vector256.StoreAlignedNonTemporal(v, p);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<Real> Set(Real x) => Vector256.Create(x);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<Real> Add(Vector256<Real> a, Vector256<Real> b) => a + b;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<Real> Sub(Vector256<Real> a, Vector256<Real> b) => a - b;
@@ -91,6 +95,7 @@ public readonly struct Lanes128 : ILanes<Vector128<Real>>
     public static int Count => Vector128<Real>.Count;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static unsafe Vector128<Real> Load(Real* p) => Vector128.Load(p);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static unsafe void Store(Real* p, Vector128<Real> v) => Vector128.Store(v, p);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static unsafe void Stream(Real* p, Vector128<Real> v) => Vector128.StoreAlignedNonTemporal(v, p);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<Real> Set(Real x) => Vector128.Create(x);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<Real> Add(Vector128<Real> a, Vector128<Real> b) => a + b;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector128<Real> Sub(Vector128<Real> a, Vector128<Real> b) => a - b;
@@ -127,6 +132,7 @@ public readonly struct Lanes1 : ILanes<Real>
     public static int Count => 1;
     public static unsafe Real Load(Real* p) => *p;
     public static unsafe void Store(Real* p, Real v) => *p = v;
+    public static unsafe void Stream(Real* p, Real v) => *p = v;
     public static Real Set(Real x) => x;
     public static Real Add(Real a, Real b) => a + b;
     public static Real Sub(Real a, Real b) => a - b;

@@ -14,6 +14,7 @@ internal static unsafe class NormLoops
         int w = TLanes.Count; V m = TLanes.Set(mean), s = TLanes.Set(rstd);
         for (; i <= n - w; i += w)
         {
+            Streams.Ahead(x + i + n, w * sizeof(Real));     // the next row
             V v = TLanes.Mul(TLanes.Sub(TLanes.Load(x + i), m), s);
             if (gain is not null) v = bias is null ? TLanes.Mul(v, TLanes.Load(gain + i)) : TLanes.Fma(v, TLanes.Load(gain + i), TLanes.Load(bias + i));
             else if (bias is not null) v = TLanes.Add(v, TLanes.Load(bias + i));

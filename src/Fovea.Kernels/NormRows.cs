@@ -1,19 +1,22 @@
 namespace Fovea.Kernels;
 
 /// <summary>Layer norm, or RMS norm if mean is null.</summary>
-internal readonly unsafe struct NormRows(Real* x, Real* gain, Real* bias, Real* y, Real* mean, Real* rstd, int cols, Real eps) : IWideRows
+internal readonly unsafe struct NormRows(Real* x, Real* gain, Real* bias, Real* y, Real* mean, Real* rstd, int cols, Real eps, bool stream) : IWideRows
 {
     public void Run<TLanes, V>(int from, int to) where TLanes : struct, ILanes<V> where V : struct
     {
+        using var scratch = Scratch.Open(); Real* row = stream ? scratch.Take(cols) : null;
         for (long r = from; r < to; r++)
         {
-            Real* xr = x + r * cols, yr = y + r * cols;
+            Real* xr = x + r * cols, yr = stream ? row : y + r * cols;
             Real m = mean is null ? 0 : (Real)(Reduce.Sum<TLanes, V>(xr, cols) / cols), s = (Real)(1 / Math.Sqrt(Reduce.Spread<TLanes, V>(xr, m, cols) / cols + eps));
             if (mean is not null) mean[r] = m;
             rstd[r] = s;
             int i = NormLoops.Affine<TLanes, V>(xr, gain, bias, yr, m, s, 0, cols);
             if (i < cols) NormLoops.Affine<Lanes1, Real>(xr, gain, bias, yr, m, s, i, cols);
+            if (stream) Streams.Copy<TLanes, V>(row, y + r * cols, cols);
         }
+        if (stream) Streams.End();
     }
 }
 

@@ -13,6 +13,7 @@ readonly struct Pairs<TLanes, V> : ILanes<Pair<V>> where TLanes : struct, ILanes
     public static int Count => 2 * TLanes.Count;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static unsafe Pair<V> Load(Real* p) => new(TLanes.Load(p), TLanes.Load(p + TLanes.Count));
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static unsafe void Store(Real* p, Pair<V> v) { TLanes.Store(p, v.A); TLanes.Store(p + TLanes.Count, v.B); }
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static unsafe void Stream(Real* p, Pair<V> v) { TLanes.Stream(p, v.A); TLanes.Stream(p + TLanes.Count, v.B); }
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Pair<V> Set(Real x) { V v = TLanes.Set(x); return new(v, v); }
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Pair<V> Add(Pair<V> a, Pair<V> b) => new(TLanes.Add(a.A, b.A), TLanes.Add(a.B, b.B));
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Pair<V> Sub(Pair<V> a, Pair<V> b) => new(TLanes.Sub(a.A, b.A), TLanes.Sub(a.B, b.B));

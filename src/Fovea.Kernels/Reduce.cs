@@ -55,16 +55,16 @@ internal static unsafe class Reduce
         double total = 0; int w = TLanes.Count; V m = TLanes.Set(centre);
         for (long start = 0; start < n; start += Block)
         {
-            V a = TLanes.Set(0), b = a; Real rest = 0;
+            V a = TLanes.Set(0), b = a, c = a, d = a; Real rest = 0;
             long i = start, end = Math.Min(n, start + Block);
-            for (; i <= end - 2 * w; i += 2 * w)
+            for (; i <= end - 4 * w; i += 4 * w)
             {
-                V p = TLanes.Sub(TLanes.Load(x + i), m), q = TLanes.Sub(TLanes.Load(x + i + w), m);
-                a = TLanes.Fma(p, p, a); b = TLanes.Fma(q, q, b);
+                V p = TLanes.Sub(TLanes.Load(x + i), m), q = TLanes.Sub(TLanes.Load(x + i + w), m), r = TLanes.Sub(TLanes.Load(x + i + 2 * w), m), s = TLanes.Sub(TLanes.Load(x + i + 3 * w), m);
+                a = TLanes.Fma(p, p, a); b = TLanes.Fma(q, q, b); c = TLanes.Fma(r, r, c); d = TLanes.Fma(s, s, d);
             }
             for (; i <= end - w; i += w) { V p = TLanes.Sub(TLanes.Load(x + i), m); a = TLanes.Fma(p, p, a); }
             for (; i < end; i++) rest += (x[i] - centre) * (x[i] - centre);
-            total += TLanes.Sum(TLanes.Add(a, b)) + rest;
+            total += TLanes.Sum(TLanes.Add(TLanes.Add(a, b), TLanes.Add(c, d))) + rest;
         }
         return total;
     }

@@ -10,7 +10,7 @@ public static unsafe class Rows
     public static void Softmax(ReadOnlySpan<Real> x, Span<Real> y, int rows, int cols)
     {
         Guard.Holds(x, (long)rows * cols); Guard.Holds(y, (long)rows * cols);
-        fixed (Real* px = x, py = y) WideRows.For(rows, WideRows.Grain(cols), new SoftmaxRows(px, py, cols));
+        fixed (Real* px = x, py = y) WideRows.For(rows, WideRows.Grain(cols), new SoftmaxRows(px, py, cols, px != py && Streams.Pays((long)rows * cols)));
     }
 
     /// <summary>dx += y (dy − Σ y dy).</summary>
@@ -33,7 +33,7 @@ public static unsafe class Rows
         Guard.Holds(x, (long)rows * cols); Guard.Holds(y, (long)rows * cols); Guard.Holds(mean, rows); Guard.Holds(rstd, rows);
         if (!gain.IsEmpty) Guard.Holds(gain, cols);
         if (!bias.IsEmpty) Guard.Holds(bias, cols);
-        fixed (Real* px = x, pg = gain, pb = bias, py = y, pm = mean, ps = rstd) WideRows.For(rows, WideRows.Grain(cols), new NormRows(px, pg, pb, py, pm, ps, cols, eps));
+        fixed (Real* px = x, pg = gain, pb = bias, py = y, pm = mean, ps = rstd) WideRows.For(rows, WideRows.Grain(cols), new NormRows(px, pg, pb, py, pm, ps, cols, eps, Streams.Pays((long)rows * cols)));
     }
 
     /// <summary>Adds into dx [rows, cols] and, unless empty, into dgain and dbias [cols].</summary>
@@ -48,7 +48,7 @@ public static unsafe class Rows
     {
         Guard.Holds(x, (long)rows * cols); Guard.Holds(y, (long)rows * cols); Guard.Holds(rstd, rows);
         if (!gain.IsEmpty) Guard.Holds(gain, cols);
-        fixed (Real* px = x, pg = gain, py = y, ps = rstd) WideRows.For(rows, WideRows.Grain(cols), new NormRows(px, pg, null, py, null, ps, cols, eps));
+        fixed (Real* px = x, pg = gain, py = y, ps = rstd) WideRows.For(rows, WideRows.Grain(cols), new NormRows(px, pg, null, py, null, ps, cols, eps, Streams.Pays((long)rows * cols)));
     }
 
     /// <summary>Adds into dx [rows, cols] and, unless empty, into dgain [cols].</summary>

@@ -19,6 +19,7 @@ internal static unsafe class SoftmaxLoops
         int w = TLanes.Count; V top = TLanes.Set(m), scale = TLanes.Set(Curve.Log2E), a = TLanes.Set(0), b = a;
         for (; i <= n - 4 * w; i += 4 * w)
         {
+            Streams.Ahead(x + i + Block, 4 * w * sizeof(Real));
             V e = TLanes.Mul(TLanes.Sub(TLanes.Load(x + i), top), scale), f = TLanes.Mul(TLanes.Sub(TLanes.Load(x + i + w), top), scale);
             V g = TLanes.Mul(TLanes.Sub(TLanes.Load(x + i + 2 * w), top), scale), h = TLanes.Mul(TLanes.Sub(TLanes.Load(x + i + 3 * w), top), scale);
             FastExp2.Four<TLanes, V>(ref e, ref f, ref g, ref h);
@@ -35,7 +36,10 @@ internal static unsafe class SoftmaxLoops
         return i;
     }
 
-    /// <summary>The largest x and Σ e^(x − max). A row of −∞ gives −∞ and 0; a NaN anywhere gives a NaN sum.</summary>
+    // Numbers of a block, which is read once from memory and then from L1.
+    const int Block = 2048;
+
+    /// <summary>The largest x and Σ e^(x − max); with y, which then becomes the terms. A row of −∞ gives −∞ and 0; a NaN anywhere gives a NaN sum.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static (Real Max, Real Sum) MaxAndSum<TLanes, V>(Real* x, Real* y, int n) where TLanes : struct, ILanes<V> where V : struct
     {
@@ -43,6 +47,20 @@ internal static unsafe class SoftmaxLoops
         if (m == Real.NegativeInfinity)     // nothing is visible, or there are only −∞ and NaN, which a maximum need not show
             return (m, double.IsNaN(Reduce.Sum<TLanes, V>(x, n)) ? Real.NaN : 0);
         return (m, ExpSum<TLanes, V>(x, y, m, n));
+    }
+
+    /// <summary>As <see cref="MaxAndSum{TLanes, V}(Real*, Real*, int)"/> without the terms, in one pass over memory: what was summed up to a block is scaled to its maximum.</summary>
+    public static (Real Max, Real Sum) MaxAndSum<TLanes, V>(Real* x, int n) where TLanes : struct, ILanes<V> where V : struct
+    {
+        Real max = Real.NegativeInfinity; double sum = 0;
+        for (int at = 0; at < n; at += Block)
+        {
+            int count = Math.Min(Block, n - at); Real m = Reduce.Max<TLanes, V>(x + at, count);
+            if (m > max) { sum *= Math.Exp((double)max - m); max = m; }
+            if (max == Real.NegativeInfinity) { if (double.IsNaN(Reduce.Sum<TLanes, V>(x + at, count))) sum = double.NaN; }
+            else sum += ExpSum<TLanes, V>(x + at, null, max, count);
+        }
+        return (max, (Real)sum);
     }
 
     /// <summary>dx += y·(dy − dot).</summary>
@@ -59,6 +77,14 @@ internal static unsafe class SoftmaxLoops
     public static int AddExp<TLanes, V>(Real* x, Real* dx, Real lse, Real s, int i, int n) where TLanes : struct, ILanes<V> where V : struct
     {
         int w = TLanes.Count; V top = TLanes.Set(lse), scale = TLanes.Set(Curve.Log2E), factor = TLanes.Set(s);
+        for (; i <= n - 4 * w; i += 4 * w)
+        {
+            V a = TLanes.Mul(TLanes.Sub(TLanes.Load(x + i), top), scale), b = TLanes.Mul(TLanes.Sub(TLanes.Load(x + i + w), top), scale);
+            V c = TLanes.Mul(TLanes.Sub(TLanes.Load(x + i + 2 * w), top), scale), d = TLanes.Mul(TLanes.Sub(TLanes.Load(x + i + 3 * w), top), scale);
+            FastExp2.Four<TLanes, V>(ref a, ref b, ref c, ref d);
+            TLanes.Store(dx + i, TLanes.Fma(factor, a, TLanes.Load(dx + i))); TLanes.Store(dx + i + w, TLanes.Fma(factor, b, TLanes.Load(dx + i + w)));
+            TLanes.Store(dx + i + 2 * w, TLanes.Fma(factor, c, TLanes.Load(dx + i + 2 * w))); TLanes.Store(dx + i + 3 * w, TLanes.Fma(factor, d, TLanes.Load(dx + i + 3 * w)));
+        }
         for (; i <= n - w; i += w) TLanes.Store(dx + i, TLanes.Fma(factor, TLanes.Exp2(TLanes.Mul(TLanes.Sub(TLanes.Load(x + i), top), scale)), TLanes.Load(dx + i)));
         return i;
     }
@@ -73,18 +99,21 @@ internal static unsafe class SoftmaxLoops
     }
 }
 
-internal readonly unsafe struct SoftmaxRows(Real* x, Real* y, int cols) : IWideRows
+internal readonly unsafe struct SoftmaxRows(Real* x, Real* y, int cols, bool stream) : IWideRows
 {
     public void Run<TLanes, V>(int from, int to) where TLanes : struct, ILanes<V> where V : struct
     {
+        using var scratch = Scratch.Open(); Real* row = stream ? scratch.Take(cols) : null;
         for (long r = from; r < to; r++)
         {
-            Real* xr = x + r * cols, yr = y + r * cols;
+            Real* xr = x + r * cols, yr = stream ? row : y + r * cols;
             var (m, sum) = SoftmaxLoops.MaxAndSum<TLanes, V>(xr, yr, cols);
-            if (m == Real.NegativeInfinity) { new Span<Real>(yr, cols).Fill(sum); continue; }
+            if (m == Real.NegativeInfinity) { new Span<Real>(y + r * cols, cols).Fill(sum); continue; }
             int i = SoftmaxLoops.Scale<TLanes, V>(yr, yr, 1 / sum, 0, cols);
             if (i < cols) SoftmaxLoops.Scale<Lanes1, Real>(yr, yr, 1 / sum, i, cols);
+            if (stream) Streams.Copy<TLanes, V>(row, y + r * cols, cols);
         }
+        if (stream) Streams.End();
     }
 }
 
@@ -107,7 +136,7 @@ internal readonly unsafe struct LogSumExpRows(Real* x, Real* y, int cols) : IWid
     {
         for (long r = from; r < to; r++)
         {
-            var (m, sum) = SoftmaxLoops.MaxAndSum<TLanes, V>(x + r * cols, null, cols);
+            var (m, sum) = SoftmaxLoops.MaxAndSum<TLanes, V>(x + r * cols, cols);
             y[r] = m + Real.Log(sum);
         }
     }
@@ -119,7 +148,7 @@ internal readonly unsafe struct CrossEntropyRows(Real* logits, int* targets, Rea
     {
         for (long r = from; r < to; r++)
         {
-            var (m, sum) = SoftmaxLoops.MaxAndSum<TLanes, V>(logits + r * cols, null, cols);
+            var (m, sum) = SoftmaxLoops.MaxAndSum<TLanes, V>(logits + r * cols, cols);
             Real log = Real.Log(sum); int target = targets[r];
             lse[r] = m + log;
             if (target < 0) { losses[r] = 0; continue; }

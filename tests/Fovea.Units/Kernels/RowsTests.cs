@@ -24,12 +24,12 @@ public sealed unsafe class RowsTests
             double dot = 0; for (int j = 0; j < cols; j++) dot += want[r * cols + j] * dy[r * cols + j];
             for (int j = 0; j < cols; j++) back[r * cols + j] = want[r * cols + j] * (dy[r * cols + j] - dot);
         }
-        foreach (var width in Trial.Widths)
+        foreach (var width in Trial.Widths) foreach (bool stream in new[] { false, true })
         {
             Real[] y = new Real[x.Length], l = new Real[rows], dx = Trial.Ones(x.Length);
             fixed (Real* px = x, py = y, pl = l, pdy = dy, pdx = dx)
             {
-                WideRows.For(rows, WideRows.Grain(cols), new SoftmaxRows(px, py, cols), width); WideRows.For(rows, WideRows.Grain(cols), new LogSumExpRows(px, pl, cols), width);
+                WideRows.For(rows, WideRows.Grain(cols), new SoftmaxRows(px, py, cols, stream), width); WideRows.For(rows, WideRows.Grain(cols), new LogSumExpRows(px, pl, cols), width);
                 WideRows.For(rows, WideRows.Grain(cols), new SoftmaxBackRows(py, pdy, pdx, cols), width);
             }
             Trial.Close(want, y, 2e-6, $"softmax at {width}"); Trial.Close(lse, l, 1e-6, $"lse at {width}"); Trial.CloseAdded(back, dx, 2e-6, $"dx at {width}");
@@ -50,9 +50,36 @@ public sealed unsafe class RowsTests
         foreach (int n in new[] { 1, 7, 8, 30, 200 }) for (int at = 0; at < n; at++) foreach (var width in Trial.Widths)
         {
             var x = new Real[n]; Array.Fill(x, at % 2 == 0 ? Out : 1); x[at] = Real.NaN; var y = new Real[n]; var l = new Real[1];
-            fixed (Real* px = x, py = y, pl = l) { WideRows.For(1, 1, new SoftmaxRows(px, py, n), width); WideRows.For(1, 1, new LogSumExpRows(px, pl, n), width); }
+            fixed (Real* px = x, py = y, pl = l) { WideRows.For(1, 1, new SoftmaxRows(px, py, n, false), width); WideRows.For(1, 1, new LogSumExpRows(px, pl, n), width); }
             Assert.All(y, v => Assert.True(Real.IsNaN(v))); Assert.True(Real.IsNaN(l[0]));
         }
+    }
+
+    [Fact]
+    public void The_log_of_a_sum_over_many_blocks_follows_the_maximum_wherever_it_stands()
+    {
+        foreach (int n in new[] { 2047, 2048, 2049, 6500 }) foreach (int peak in new[] { 0, n / 2, n - 1 }) foreach (var width in Trial.Widths)
+        {
+            var x = Trial.Draw(n, n); x.AsSpan(0, n / 3).Fill(Out); x[peak] = 60; var l = new Real[1];
+            for (int i = n / 3; i < n; i++) x[i] += (Real)i / n;
+            fixed (Real* px = x, pl = l)
+            {
+                WideRows.For(1, 1, new LogSumExpRows(px, pl, n), width); Trial.Near(Lse(Trial.D(x)), l[0], 1e-6, 0, $"lse of {n} at {width}");
+                x[peak] = 1; WideRows.For(1, 1, new LogSumExpRows(px, pl, n), width); Trial.Near(Lse(Trial.D(x)), l[0], 1e-6, 0, $"lse of {n} at {width}");
+                x[n / 4] = Real.NaN; WideRows.For(1, 1, new LogSumExpRows(px, pl, n), width); Assert.True(Real.IsNaN(l[0]));
+            }
+        }
+    }
+
+    [Fact]
+    public void Results_that_go_past_the_caches_are_the_same_as_those_that_do_not()
+    {
+        const int rows = 4097, cols = 1025; Real[] x = Trial.Draw(1025, 1), big = new Real[rows * cols], y = new Real[rows * cols], small = new Real[cols], mean = new Real[rows], rstd = new Real[rows];
+        for (int r = 0; r < rows; r++) x.CopyTo(big, r * cols);
+        Rows.LayerNorm(big, default, default, y, mean, rstd, rows, cols, 0.1f); Rows.LayerNorm(x, default, default, small, mean, rstd, 1, cols, 0.1f);
+        for (int r = 0; r < rows; r++) Assert.True(small.AsSpan().SequenceEqual(y.AsSpan(r * cols, cols)));
+        Rows.Softmax(big, y, rows, cols); Rows.Softmax(x, small, 1, cols);
+        for (int r = 0; r < rows; r++) Assert.True(small.AsSpan().SequenceEqual(y.AsSpan(r * cols, cols)));
     }
 
     static double[] Norm(double[] x, Real[] g, Real[] b, double eps, bool centre)
@@ -81,12 +108,12 @@ public sealed unsafe class RowsTests
             if (centre) { Rows.LayerNorm(x, g, b, y, mean, rstd, rows, cols, (Real)eps); Rows.LayerNormBackward(x, g, mean, rstd, dy, gx, gg, gb, rows, cols); }
             else { Rows.RmsNorm(x, g, y, rstd, rows, cols, (Real)eps); Rows.RmsNormBackward(x, g, rstd, dy, gx, gg, rows, cols); }
             Trial.Close(want, y, 1e-5, "y"); Trial.CloseAdded(dx, gx, 1e-4, "dx"); Trial.CloseAdded(dg, gg, 1e-5, "dgain"); Trial.CloseAdded(db, gb, 1e-5, "dbias");
-            foreach (var width in Trial.Widths)
+            foreach (var width in Trial.Widths) foreach (bool stream in new[] { false, true })
             {
                 Real[] y2 = new Real[x.Length], gx2 = Trial.Ones(x.Length), m2 = new Real[rows], s2 = new Real[rows], parts = new Real[cols], sums = new Real[cols];
                 fixed (Real* px = x, pg = g, pb = b, py = y2, pm = m2, ps = s2, pdy = dy, pdx = gx2, pp = parts, pq = sums)
                 {
-                    WideRows.For(rows, rows, new NormRows(px, pg, pb, py, centre ? pm : null, ps, cols, (Real)eps), width);
+                    WideRows.For(rows, rows, new NormRows(px, pg, pb, py, centre ? pm : null, ps, cols, (Real)eps, stream), width);
                     WideRows.For(rows, rows, new NormBackRows(px, pg, centre ? pm : null, ps, pdy, pdx, affine ? pp : null, affine && centre ? pq : null, cols, rows), width);
                 }
                 Trial.Close(want, y2, 1e-5, $"y at {width}"); Trial.CloseAdded(dx, gx2, 1e-4, $"dx at {width}");
