@@ -94,6 +94,7 @@ public static unsafe class Conv
     {
         var body = new ConvRows(z, x, weight, bias, y, add);
         if (Depthwise.Suits(z)) Depthwise.Forward(z, x, weight, bias, y, add, width);
+        else if (DirectConv.Suits(z.OutWidth, width)) DirectConv.Forward(z, x, weight, bias, y, add, width);
         else WideRows.For(z.Batch * z.Groups * body.Tiles, 1, body, width);
         Work.Add(z.MultiplyAdds);
     }
@@ -110,12 +111,14 @@ public static unsafe class Conv
     }
     static void AddInput(in ConvSize z, Real* weight, Real* dy, Real* dx, Width width)
     {
-        WideRows.For(z.Batch * z.Groups * Blocks(z), 1, new ConvInputRows(z, weight, dy, dx, Blocks(z), ChannelBlock), width);
+        if (z.StrideHeight == 1 && z.StrideWidth == 1 && DirectConv.Suits(z.Width, width)) DirectConv.AddInput(z, weight, dy, dx, width);
+        else WideRows.For(z.Batch * z.Groups * Blocks(z), 1, new ConvInputRows(z, weight, dy, dx, Blocks(z), ChannelBlock), width);
         Work.Add(z.MultiplyAdds);
     }
     static void AddWeight(in ConvSize z, Real* x, Real* dy, Real* dweight, Width width)
     {
-        WideRows.For(z.Groups * Blocks(z), 1, new ConvWeightRows(z, x, dy, dweight, Blocks(z), ChannelBlock), width);
+        if (z.StrideWidth == 1 && DirectConv.Suits(z.OutWidth, width)) DirectConv.AddWeight(z, x, dy, dweight, width);
+        else WideRows.For(z.Groups * Blocks(z), 1, new ConvWeightRows(z, x, dy, dweight, Blocks(z), ChannelBlock), width);
         Work.Add(z.MultiplyAdds);
     }
     static int Blocks(in ConvSize z) => (z.Inputs / z.Groups + ChannelBlock - 1) / ChannelBlock;

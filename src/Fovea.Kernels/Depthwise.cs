@@ -39,61 +39,17 @@ static unsafe class Depthwise
 
     static int Up(int n, int to) => (n + to - 1) / to * to;
 
-    /// <summary>Where the numbers of a plane go: number (h, c) to Start[h·Ld + c], or with a stride to the plane of its column's remainder.</summary>
-    readonly struct Frame(int ld, int rows, int top, int left, int stride = 1)
-    {
-        public nint Ld => ld;
-        public nint Size => (nint)rows * ld;
-        public nint All => Size * stride;
-
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        public void Fill<TLanes, V>(Real* from, int height, int width, Real* to) where TLanes : struct, ILanes<V> where V : struct
-        {
-            int w = TLanes.Count;
-            for (int h = 0; h < height; h++, from += width)
-            {
-                Real* line = to + (nint)(top + h) * ld;
-                if (stride > 1)
-                {
-                    for (int c = 0, phase = left % stride, at = left / stride; c < width; c++)
-                    {
-                        line[phase * Size + at] = from[c];
-                        if (++phase == stride) { phase = 0; at++; }
-                    }
-                    continue;
-                }
-                line += left;
-                int i = 0;
-                for (; i <= width - w; i += w) TLanes.Store(line + i, TLanes.Load(from + i));
-                for (; i < width; i++) line[i] = from[i];
-            }
-        }
-        /// <summary>Spreads a plane: number (h, c) goes to (h·down, c·right), with zeros between.</summary>
-        public void Spread(Real* from, int height, int width, int down, int right, Real* to)
-        {
-            for (int h = 0; h < height; h++)
-                for (int c = 0; c < width; c++) to[(nint)(top + h * down) * ld + left + (nint)c * right] = from[(nint)h * width + c];
-        }
-    }
-
-    /// <summary>The frame of x: zeros as the padding says, and as many behind as whole registers of outputs read.</summary>
-    static Frame Input(in ConvSize z, int w)
-    {
-        int across = Up(z.OutWidth, w), columns = Math.Max((z.PadWidth + z.Width + z.StrideWidth - 1) / z.StrideWidth, across + (z.DilationWidth * (z.KernelWidth - 1) + z.StrideWidth - 1) / z.StrideWidth);
-        return new(Up(columns, w), Math.Max(z.PadHeight + z.Height, (z.OutHeight - 1) * z.StrideHeight + z.DilationHeight * (z.KernelHeight - 1) + 1), z.PadHeight, z.PadWidth, z.StrideWidth);
-    }
     static void Places(in ConvSize z, in Frame frame, nint* at)
     {
         for (int i = 0; i < z.KernelHeight; i++) for (int j = 0; j < z.KernelWidth; j++)
             at[i * z.KernelWidth + j] = j * z.DilationWidth % z.StrideWidth * frame.Size + (nint)i * z.DilationHeight * frame.Ld + j * z.DilationWidth / z.StrideWidth;
     }
-    static Real* Zeros(Real* p, nint n) { for (nint i = 0; i < n; i += 1 << 20) new Span<Real>(p + i, (int)Math.Min(1 << 20, n - i)).Clear(); return p; }
 
     /// <summary>y = (or +=) part of a plane whose rows have whole registers.</summary>
     static void Copy<TLanes, V>(Real* from, nint ld, Real* to, int height, int width, bool add) where TLanes : struct, ILanes<V> where V : struct
     {
         for (int h = 0; h < height; h++, from += ld, to += width)
-            if (add) Panel.AddScaled<TLanes, V>(from, to, 1, width); else new ReadOnlySpan<Real>(from, width).CopyTo(new Span<Real>(to, width));
+            if (add) Panel.AddScaled<TLanes, V>(from, to, 1, width); else Frame.Line<TLanes, V>(from, to, width);
     }
 
     /// <summary>One task is some (image, group) pairs.</summary>
@@ -103,7 +59,7 @@ static unsafe class Depthwise
         {
             using var scratch = Scratch.Open();
             int w = TLanes.Count, inputs = z.Inputs / z.Groups, outputs = z.Outputs / z.Groups, window = z.KernelHeight * z.KernelWidth, oh = z.OutHeight, ow = z.OutWidth, across = (ow + w - 1) / w;
-            var frame = Input(z, w); Real* plane = Zeros(scratch.Take(inputs * frame.All), inputs * frame.All);
+            var frame = Frame.Input(z, w); Real* plane = Frame.Zeros(scratch.Take(inputs * frame.All), inputs * frame.All);
             // Rows that do not fill whole registers are made beside y.
             bool whole = ow % w == 0; Real* beside = whole ? null : scratch.Take((nint)oh * across * w);
             nint* at = (nint*)scratch.Take(2 * window); Places(z, frame, at);
@@ -138,10 +94,10 @@ static unsafe class Depthwise
             int above = z.DilationHeight * (kh - 1) - z.PadHeight, before = z.DilationWidth * (kw - 1) - z.PadWidth, top = Math.Max(above, (TapLoops.Down - 1) * z.DilationHeight), left = Up(Math.Max(before, 0), w);
             var gradient = new Frame(Up(Math.Max(left + Math.Max(across, 1) * w, left + z.PadWidth + into * w), w), top + Math.Max(oh + (TapLoops.Down - 1) * z.DilationHeight, z.Height + z.PadHeight), top, left);
             var spread = plain ? gradient : new Frame(Up(Math.Max(left + z.Width + z.PadWidth, left + z.PadWidth + into * w), w), top + z.Height + z.PadHeight, top, left);
-            var input = Input(z, w); nint* at = (nint*)scratch.Take(2 * window), flat = (nint*)scratch.Take(2 * window); Places(z, input, at);
+            var input = Frame.Input(z, w); nint* at = (nint*)scratch.Take(2 * window), flat = (nint*)scratch.Take(2 * window); Places(z, input, at);
             for (int i = 0; i < kh; i++) for (int j = 0; j < kw; j++) flat[i * kw + j] = (nint)i * z.DilationHeight * spread.Ld + (nint)j * z.DilationWidth;
-            Real* d = Zeros(scratch.Take(outputs * gradient.All), outputs * gradient.All), s = plain ? d : Zeros(scratch.Take(outputs * spread.All), outputs * spread.All);
-            Real* plane = sums is null ? null : Zeros(scratch.Take(input.All), input.All), beside = whole ? null : scratch.Take((nint)z.Height * into * w), turned = scratch.Take(window);
+            Real* d = Frame.Zeros(scratch.Take(outputs * gradient.All), outputs * gradient.All), s = plain ? d : Frame.Zeros(scratch.Take(outputs * spread.All), outputs * spread.All);
+            Real* plane = sums is null ? null : Frame.Zeros(scratch.Take(input.All), input.All), beside = whole ? null : scratch.Take((nint)z.Height * into * w), turned = scratch.Take(window);
             for (int task = from; task < to; task++)
             {
                 int g = task / parts, part = task % parts; double* mine = sums is null ? null : sums + part * z.WeightSize + (long)g * outputs * inputs * window;

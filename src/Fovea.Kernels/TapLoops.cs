@@ -22,20 +22,32 @@ static unsafe class TapLoops
                 for (int from = 0, last = rows + (n - 1) * down; from < last; from += Run)
                 {
                     int to = Math.Min(last, from + Run); Real* p = x + (from + (nint)i * down) * ld + (nint)j * right, d = dy + from * ldy; double* s = sums + i * kw + j;
-                    if (m == 3) Pick<TLanes, V, Across3>(n, p, ld, d, ldy, down, to - from, across, right, s, kw);
-                    else if (m == 2) Pick<TLanes, V, Across2>(n, p, ld, d, ldy, down, to - from, across, right, s, kw);
-                    else Pick<TLanes, V, Across1>(n, p, ld, d, ldy, down, to - from, across, right, s, kw);
+                    if (m == 3) Pick<TLanes, V, Across3>(n, p, ld, d, ldy, ldy * down, to - from, across, right, s, kw);
+                    else if (m == 2) Pick<TLanes, V, Across2>(n, p, ld, d, ldy, ldy * down, to - from, across, right, s, kw);
+                    else Pick<TLanes, V, Across1>(n, p, ld, d, ldy, ldy * down, to - from, across, right, s, kw);
                 }
             }
         }
     }
 
-    static void Pick<TLanes, V, TAcross>(int n, Real* x, nint ld, Real* dy, nint ldy, int down, int rows, int across, nint right, double* sums, int kw) where TLanes : struct, ILanes<V> where V : struct where TAcross : struct, IAcross
+    /// <summary>One row of taps for n ≤ Down planes of dy at once, back before each other: sums[r·step + j] += Σ dy_r[h,c]·x[h, c + j·right].</summary>
+    public static void Row<TLanes, V>(int n, Real* x, nint ld, Real* dy, nint ldy, nint back, int rows, int across, nint right, int kw, double* sums, int step) where TLanes : struct, ILanes<V> where V : struct
     {
-        if (n == 4) Tile<TLanes, V, TAcross, Down4>(x, ld, dy, ldy, ldy * down, rows, across, right, sums, kw);
-        else if (n == 3) Tile<TLanes, V, TAcross, Across3>(x, ld, dy, ldy, ldy * down, rows, across, right, sums, kw);
-        else if (n == 2) Tile<TLanes, V, TAcross, Across2>(x, ld, dy, ldy, ldy * down, rows, across, right, sums, kw);
-        else Tile<TLanes, V, TAcross, Across1>(x, ld, dy, ldy, ldy * down, rows, across, right, sums, kw);
+        for (int j = 0, m; j < kw; j += m)
+        {
+            int left = kw - j; m = left == 4 || left == 2 ? 2 : left == 1 ? 1 : 3;
+            if (m == 3) Pick<TLanes, V, Across3>(n, x + j * right, ld, dy, ldy, back, rows, across, right, sums + j, step);
+            else if (m == 2) Pick<TLanes, V, Across2>(n, x + j * right, ld, dy, ldy, back, rows, across, right, sums + j, step);
+            else Pick<TLanes, V, Across1>(n, x + j * right, ld, dy, ldy, back, rows, across, right, sums + j, step);
+        }
+    }
+
+    static void Pick<TLanes, V, TAcross>(int n, Real* x, nint ld, Real* dy, nint ldy, nint back, int rows, int across, nint right, double* sums, int kw) where TLanes : struct, ILanes<V> where V : struct where TAcross : struct, IAcross
+    {
+        if (n == 4) Tile<TLanes, V, TAcross, Down4>(x, ld, dy, ldy, back, rows, across, right, sums, kw);
+        else if (n == 3) Tile<TLanes, V, TAcross, Across3>(x, ld, dy, ldy, back, rows, across, right, sums, kw);
+        else if (n == 2) Tile<TLanes, V, TAcross, Across2>(x, ld, dy, ldy, back, rows, across, right, sums, kw);
+        else Tile<TLanes, V, TAcross, Across1>(x, ld, dy, ldy, back, rows, across, right, sums, kw);
     }
     readonly struct Down4 : IAcross { public static int Count => 4; }
 
