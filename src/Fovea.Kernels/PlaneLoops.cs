@@ -20,29 +20,52 @@ static unsafe class PlaneLoops
         // With dilation, the rows of one remainder meet the same input rows.
         for (int first = 0; first < Math.Min(down, rows); first++)
         {
-            int r = first;
-            if (kh >= 3)
-                for (; r + 3 * down < rows; r += 4 * down)
-                {
-                    Real* from = x + r * ld, to = y + r * ldy; int left = across;
-                    // 3 and 2 side by side keep the multipliers busy, 1 does not.
-                    for (int n; left > 0; left -= n, from += n * w, to += n * w)
-                        if ((n = left == 4 || left == 2 ? 2 : left == 1 ? 1 : 3) == 3) Tile<TLanes, V, Across3>(from, ld * down, k, kh, kw, right, to, ldy * down, start, add);
-                        else if (n == 2) Tile<TLanes, V, Across2>(from, ld * down, k, kh, kw, right, to, ldy * down, start, add);
-                        else Tile<TLanes, V, Across1>(from, ld * down, k, kh, kw, right, to, ldy * down, start, add);
-                }
+            if (kh == 3 && kw == 3) { Three<TLanes, V>(x + first * ld, ld * down, k, right, y + first * ldy, ldy * down, (rows - first + down - 1) / down, across, start, add); continue; }
+            int r = first, groups = kh >= 3 ? ((rows - first + down - 1) / down) / 4 : 0, left = groups > 0 ? across : 0; Real* from = x + r * ld, to = y + r * ldy;
+            // 3 and 2 side by side keep the multipliers busy, 1 does not.
+            for (int n; left > 0; left -= n, from += n * w, to += n * w)
+                if ((n = left == 4 || left == 2 ? 2 : left == 1 ? 1 : 3) == 3) Tile<TLanes, V, Across3>(from, ld * down, k, kh, kw, right, to, ldy * down, start, add, groups);
+                else if (n == 2) Tile<TLanes, V, Across2>(from, ld * down, k, kh, kw, right, to, ldy * down, start, add, groups);
+                else Tile<TLanes, V, Across1>(from, ld * down, k, kh, kw, right, to, ldy * down, start, add, groups);
+            r += groups * 4 * down;
             for (; r < rows; r += down) Strip<TLanes, V>(x + r * ld, at, k, kh * kw, y + r * ldy, across, start, add);
         }
     }
 
+    /// <summary>A kernel of 3×3, with its weights in registers: each input row ends one output row, continues the next and begins the one after.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static void Three<TLanes, V>(Real* x, nint ld, Real* k, nint right, Real* y, nint ldy, int rows, int across, Real start, bool add) where TLanes : struct, ILanes<V> where V : struct
+    {
+        int w = TLanes.Count;
+        V k0 = TLanes.Set(k[0]), k1 = TLanes.Set(k[1]), k2 = TLanes.Set(k[2]), k3 = TLanes.Set(k[3]), k4 = TLanes.Set(k[4]), k5 = TLanes.Set(k[5]), k6 = TLanes.Set(k[6]), k7 = TLanes.Set(k[7]), k8 = TLanes.Set(k[8]), zero = TLanes.Set(start);
+        for (; across > 0; across--, x += w, y += w)
+        {
+            Real* p = x, q = x + right, s = q + right, to = y;
+            V u = TLanes.Load(p), v = TLanes.Load(q), t = TLanes.Load(s), next = TLanes.Fma(k2, t, TLanes.Fma(k1, v, TLanes.Fma(k0, u, zero)));
+            p += ld; q += ld; s += ld;
+            u = TLanes.Load(p); v = TLanes.Load(q); t = TLanes.Load(s);
+            V now = TLanes.Fma(k5, t, TLanes.Fma(k4, v, TLanes.Fma(k3, u, next))); next = TLanes.Fma(k2, t, TLanes.Fma(k1, v, TLanes.Fma(k0, u, zero)));
+            for (int r = rows; r > 0; r--, to += ldy)
+            {
+                p += ld; q += ld; s += ld;
+                u = TLanes.Load(p); v = TLanes.Load(q); t = TLanes.Load(s);
+                V done = TLanes.Fma(k8, t, TLanes.Fma(k7, v, TLanes.Fma(k6, u, now)));
+                now = TLanes.Fma(k5, t, TLanes.Fma(k4, v, TLanes.Fma(k3, u, next))); next = TLanes.Fma(k2, t, TLanes.Fma(k1, v, TLanes.Fma(k0, u, zero)));
+                TLanes.Store(to, add ? TLanes.Add(done, TLanes.Load(to)) : done);
+            }
+        }
+    }
+
     /// <summary>
-    /// Four output rows, TAcross registers wide; kernels of at least three rows. Input rows from 3 to kh − 1 serve all four output rows. The input rows
+    /// Groups of four output rows, TAcross registers wide; kernels of at least three rows. Input rows from 3 to kh − 1 serve all four output rows. The input rows
     /// s &lt; 3 serve the rows up to s, and the input rows kh + s those after s, so that each pair of them makes whole steps again.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void Tile<TLanes, V, TAcross>(Real* x, nint ld, Real* k, int kh, int kw, nint right, Real* y, nint ldy, Real start, bool add) where TLanes : struct, ILanes<V> where V : struct where TAcross : struct, IAcross
+    static void Tile<TLanes, V, TAcross>(Real* x, nint ld, Real* k, int kh, int kw, nint right, Real* y, nint ldy, Real start, bool add, int groups) where TLanes : struct, ILanes<V> where V : struct where TAcross : struct, IAcross
     {
         int w = TLanes.Count;
+        for (; groups > 0; groups--, x += 4 * ld, y += 4 * ldy)
+        {
         V a0 = TLanes.Set(start), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0, c0 = a0, c1 = a0, c2 = a0, c3 = a0, t, u, v, s;
         for (int i = 3; i < kh; i++)
         {
@@ -88,6 +111,7 @@ static unsafe class PlaneLoops
         }
         Put<TLanes, V, TAcross>(y, a0, b0, c0, add); Put<TLanes, V, TAcross>(y + ldy, a1, b1, c1, add);
         Put<TLanes, V, TAcross>(y + 2 * ldy, a2, b2, c2, add); Put<TLanes, V, TAcross>(y + 3 * ldy, a3, b3, c3, add);
+        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
