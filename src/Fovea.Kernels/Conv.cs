@@ -34,8 +34,9 @@ public readonly record struct ConvSize(int Batch, int Inputs, int Outputs, int H
 }
 
 /// <summary>
-/// Two-dimensional convolution (with H = 1 along one axis, see <see cref="ConvSize.Line"/>) and its transposed form. Tiles of the input are laid out as
-/// columns, one for each output position, and multiplied with the weights.
+/// Two-dimensional convolution (with H = 1 along one axis, see <see cref="ConvSize.Line"/>) and its transposed form. Few channels per group go to
+/// <see cref="Depthwise"/>, rows that fill registers to <see cref="DirectConv"/>; else tiles of the input are laid out as columns, one for each output
+/// position, and multiplied with the weights.
 /// </summary>
 public static unsafe class Conv
 {

@@ -45,39 +45,14 @@ internal readonly unsafe struct ConvRows(ConvSize z, Real* x, Real* weight, Real
     {
         using var scratch = Scratch.Open();
         int taps = z.Taps, outputs = z.Outputs / z.Groups, inputs = z.Inputs / z.Groups, positions = z.OutHeight * z.OutWidth, tiles = Tiles;
-        // A single output per group (depthwise) is summed tap by tap; the columns are never more than one row then.
-        bool direct = outputs == 1; Real* col = scratch.Take((long)(direct ? 1 : taps) * Ld); var columns = new Columnise(z);
+        Real* col = scratch.Take((long)taps * Ld); var columns = new Columnise(z);
         for (int task = from; task < to; task++)
         {
             int image = task / tiles / z.Groups, g = task / tiles % z.Groups, p0 = task % tiles * Tile, n = Math.Min(Tile, positions - p0);
             Real* input = x + (long)(image * z.Groups + g) * inputs * z.Height * z.Width, output = y + (long)(image * z.Groups + g) * outputs * positions + p0, w = weight + (long)g * outputs * taps;
             for (int o = 0; o < outputs && !add; o++) new Span<Real>(output + (long)o * positions, n).Fill(bias is null ? 0 : bias[g * outputs + o]);
-            if (!direct)
-            {
-                columns.Run<TLanes, V>(input, 0, inputs, p0, n, col, Ld, false);
-                Panel.Product<TLanes, V>(w, taps, 1, col, Ld, output, positions, outputs, taps, n, true);
-            }
-            else for (int t = 0; t < taps; t++)
-            {
-                int c = t / (z.KernelHeight * z.KernelWidth), i = t / z.KernelWidth % z.KernelHeight, j = t % z.KernelWidth;
-                Tap<TLanes, V>(input + (long)c * z.Height * z.Width, i, j, w[t], output, p0, n);
-            }
-        }
-    }
-
-    /// <summary>y += w · x shifted by the tap (i, j).</summary>
-    void Tap<TLanes, V>(Real* x, int i, int j, Real w, Real* y, int p0, int n) where TLanes : struct, ILanes<V> where V : struct
-    {
-        int ow = z.OutWidth, left = j * z.DilationWidth - z.PadWidth;
-        for (int p = p0; p < p0 + n;)
-        {
-            int row = p / ow, first = p - row * ow, count = Math.Min(ow - first, p0 + n - p), h = row * z.StrideHeight - z.PadHeight + i * z.DilationHeight;
-            Real* to = y + (p - p0); p += count;
-            if (h < 0 || h >= z.Height || left >= z.Width) continue;
-            int from = Math.Clamp((left < 0 ? -left + z.StrideWidth - 1 : 0) / z.StrideWidth - first, 0, count), until = Math.Clamp((z.Width - 1 - left) / z.StrideWidth + 1 - first, 0, count);
-            Real* line = x + (long)h * z.Width + left + (long)first * z.StrideWidth;
-            if (z.StrideWidth == 1 && until > from) Panel.AddScaled<TLanes, V>(line + from, to + from, w, until - from);
-            else for (int t = from; t < until; t++) to[t] += w * line[t * z.StrideWidth];
+            columns.Run<TLanes, V>(input, 0, inputs, p0, n, col, Ld, false);
+            Panel.Product<TLanes, V>(w, taps, 1, col, Ld, output, positions, outputs, taps, n, true);
         }
     }
 }

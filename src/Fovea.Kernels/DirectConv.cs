@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 namespace Fovea.Kernels;
 
 /// <summary>
@@ -76,7 +75,7 @@ static unsafe class DirectConv
             var frame = new Frame(Up(Math.Max((Math.Max(before, 0) + z.Width + z.StrideWidth - 1) / z.StrideWidth, across * w + (z.DilationWidth * (z.KernelWidth - 1) + z.StrideWidth - 1) / z.StrideWidth), w), high, 0, before, z.StrideWidth);
             int slice = (int)Math.Clamp(Cached / frame.All, 1, inputs), slices = (inputs + slice - 1) / slice; slice = (inputs + slices - 1) / slices;
             Real* planes = Frame.Zeros(scratch.Take(slice * frame.All), slice * frame.All), start = scratch.Take(down), edge = scratch.Take(down * 2 * w);
-            nint* at = (nint*)scratch.Take(2L * slice * window); Real** b = (Real**)scratch.Take(4L * across * rows);
+            nint* at = (nint*)scratch.Take(2L * slice * window);
             for (int c = 0; c < slice; c++) for (int i = 0; i < z.KernelHeight; i++) for (int j = 0; j < z.KernelWidth; j++)
                 at[c * window + i * z.KernelWidth + j] = c * frame.All + j * z.DilationWidth % z.StrideWidth * frame.Size + (nint)i * z.DilationHeight * frame.Ld + j * z.DilationWidth / z.StrideWidth;
             for (int task = from; task < to; task++)

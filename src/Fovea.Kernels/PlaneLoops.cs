@@ -66,51 +66,51 @@ static unsafe class PlaneLoops
         int w = TLanes.Count;
         for (; groups > 0; groups--, x += 4 * ld, y += 4 * ldy)
         {
-        V a0 = TLanes.Set(start), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0, c0 = a0, c1 = a0, c2 = a0, c3 = a0, t, u, v, s;
-        for (int i = 3; i < kh; i++)
-        {
-            Real* p = x + i * ld, k0 = k + (nint)i * kw, k1 = k0 - kw, k2 = k1 - kw, k3 = k2 - kw;
-            for (nint j = 0; j < kw; j++, p += right)
+            V a0 = TLanes.Set(start), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0, c0 = a0, c1 = a0, c2 = a0, c3 = a0, t, u, v, s;
+            for (int i = 3; i < kh; i++)
             {
-                u = TLanes.Load(p); v = TAcross.Count > 1 ? TLanes.Load(p + w) : u; s = TAcross.Count > 2 ? TLanes.Load(p + 2 * w) : u;
-                t = TLanes.Set(k0[j]); a0 = TLanes.Fma(t, u, a0); if (TAcross.Count > 1) b0 = TLanes.Fma(t, v, b0); if (TAcross.Count > 2) c0 = TLanes.Fma(t, s, c0);
-                t = TLanes.Set(k1[j]); a1 = TLanes.Fma(t, u, a1); if (TAcross.Count > 1) b1 = TLanes.Fma(t, v, b1); if (TAcross.Count > 2) c1 = TLanes.Fma(t, s, c1);
-                t = TLanes.Set(k2[j]); a2 = TLanes.Fma(t, u, a2); if (TAcross.Count > 1) b2 = TLanes.Fma(t, v, b2); if (TAcross.Count > 2) c2 = TLanes.Fma(t, s, c2);
-                t = TLanes.Set(k3[j]); a3 = TLanes.Fma(t, u, a3); if (TAcross.Count > 1) b3 = TLanes.Fma(t, v, b3); if (TAcross.Count > 2) c3 = TLanes.Fma(t, s, c3);
+                Real* p = x + i * ld, k0 = k + (nint)i * kw, k1 = k0 - kw, k2 = k1 - kw, k3 = k2 - kw;
+                for (nint j = 0; j < kw; j++, p += right)
+                {
+                    u = TLanes.Load(p); v = TAcross.Count > 1 ? TLanes.Load(p + w) : u; s = TAcross.Count > 2 ? TLanes.Load(p + 2 * w) : u;
+                    t = TLanes.Set(k0[j]); a0 = TLanes.Fma(t, u, a0); if (TAcross.Count > 1) b0 = TLanes.Fma(t, v, b0); if (TAcross.Count > 2) c0 = TLanes.Fma(t, s, c0);
+                    t = TLanes.Set(k1[j]); a1 = TLanes.Fma(t, u, a1); if (TAcross.Count > 1) b1 = TLanes.Fma(t, v, b1); if (TAcross.Count > 2) c1 = TLanes.Fma(t, s, c1);
+                    t = TLanes.Set(k2[j]); a2 = TLanes.Fma(t, u, a2); if (TAcross.Count > 1) b2 = TLanes.Fma(t, v, b2); if (TAcross.Count > 2) c2 = TLanes.Fma(t, s, c2);
+                    t = TLanes.Set(k3[j]); a3 = TLanes.Fma(t, u, a3); if (TAcross.Count > 1) b3 = TLanes.Fma(t, v, b3); if (TAcross.Count > 2) c3 = TLanes.Fma(t, s, c3);
+                }
             }
-        }
-        Real* low = x, high = x + kh * ld, top = k, end = k + (nint)(kh - 1) * kw;
-        for (nint j = 0; j < kw; j++, low += right, high += right)      // input rows 0 and kh
-        {
-            u = TLanes.Load(low); v = TAcross.Count > 1 ? TLanes.Load(low + w) : u; s = TAcross.Count > 2 ? TLanes.Load(low + 2 * w) : u;
-            t = TLanes.Set(top[j]); a0 = TLanes.Fma(t, u, a0); if (TAcross.Count > 1) b0 = TLanes.Fma(t, v, b0); if (TAcross.Count > 2) c0 = TLanes.Fma(t, s, c0);
-            u = TLanes.Load(high); v = TAcross.Count > 1 ? TLanes.Load(high + w) : u; s = TAcross.Count > 2 ? TLanes.Load(high + 2 * w) : u;
-            t = TLanes.Set(end[j]); a1 = TLanes.Fma(t, u, a1); if (TAcross.Count > 1) b1 = TLanes.Fma(t, v, b1); if (TAcross.Count > 2) c1 = TLanes.Fma(t, s, c1);
-            t = TLanes.Set(end[j - kw]); a2 = TLanes.Fma(t, u, a2); if (TAcross.Count > 1) b2 = TLanes.Fma(t, v, b2); if (TAcross.Count > 2) c2 = TLanes.Fma(t, s, c2);
-            t = TLanes.Set(end[j - 2 * (nint)kw]); a3 = TLanes.Fma(t, u, a3); if (TAcross.Count > 1) b3 = TLanes.Fma(t, v, b3); if (TAcross.Count > 2) c3 = TLanes.Fma(t, s, c3);
-        }
-        low = x + ld; high = x + (kh + 1) * ld;
-        for (nint j = 0; j < kw; j++, low += right, high += right)      // input rows 1 and kh + 1
-        {
-            u = TLanes.Load(low); v = TAcross.Count > 1 ? TLanes.Load(low + w) : u; s = TAcross.Count > 2 ? TLanes.Load(low + 2 * w) : u;
-            t = TLanes.Set(top[j + kw]); a0 = TLanes.Fma(t, u, a0); if (TAcross.Count > 1) b0 = TLanes.Fma(t, v, b0); if (TAcross.Count > 2) c0 = TLanes.Fma(t, s, c0);
-            t = TLanes.Set(top[j]); a1 = TLanes.Fma(t, u, a1); if (TAcross.Count > 1) b1 = TLanes.Fma(t, v, b1); if (TAcross.Count > 2) c1 = TLanes.Fma(t, s, c1);
-            u = TLanes.Load(high); v = TAcross.Count > 1 ? TLanes.Load(high + w) : u; s = TAcross.Count > 2 ? TLanes.Load(high + 2 * w) : u;
-            t = TLanes.Set(end[j]); a2 = TLanes.Fma(t, u, a2); if (TAcross.Count > 1) b2 = TLanes.Fma(t, v, b2); if (TAcross.Count > 2) c2 = TLanes.Fma(t, s, c2);
-            t = TLanes.Set(end[j - kw]); a3 = TLanes.Fma(t, u, a3); if (TAcross.Count > 1) b3 = TLanes.Fma(t, v, b3); if (TAcross.Count > 2) c3 = TLanes.Fma(t, s, c3);
-        }
-        low = x + 2 * ld; high = x + (kh + 2) * ld;
-        for (nint j = 0; j < kw; j++, low += right, high += right)      // input rows 2 and kh + 2
-        {
-            u = TLanes.Load(low); v = TAcross.Count > 1 ? TLanes.Load(low + w) : u; s = TAcross.Count > 2 ? TLanes.Load(low + 2 * w) : u;
-            t = TLanes.Set(top[j + 2 * (nint)kw]); a0 = TLanes.Fma(t, u, a0); if (TAcross.Count > 1) b0 = TLanes.Fma(t, v, b0); if (TAcross.Count > 2) c0 = TLanes.Fma(t, s, c0);
-            t = TLanes.Set(top[j + kw]); a1 = TLanes.Fma(t, u, a1); if (TAcross.Count > 1) b1 = TLanes.Fma(t, v, b1); if (TAcross.Count > 2) c1 = TLanes.Fma(t, s, c1);
-            t = TLanes.Set(top[j]); a2 = TLanes.Fma(t, u, a2); if (TAcross.Count > 1) b2 = TLanes.Fma(t, v, b2); if (TAcross.Count > 2) c2 = TLanes.Fma(t, s, c2);
-            u = TLanes.Load(high); v = TAcross.Count > 1 ? TLanes.Load(high + w) : u; s = TAcross.Count > 2 ? TLanes.Load(high + 2 * w) : u;
-            t = TLanes.Set(end[j]); a3 = TLanes.Fma(t, u, a3); if (TAcross.Count > 1) b3 = TLanes.Fma(t, v, b3); if (TAcross.Count > 2) c3 = TLanes.Fma(t, s, c3);
-        }
-        Put<TLanes, V, TAcross>(y, a0, b0, c0, add); Put<TLanes, V, TAcross>(y + ldy, a1, b1, c1, add);
-        Put<TLanes, V, TAcross>(y + 2 * ldy, a2, b2, c2, add); Put<TLanes, V, TAcross>(y + 3 * ldy, a3, b3, c3, add);
+            Real* low = x, high = x + kh * ld, top = k, end = k + (nint)(kh - 1) * kw;
+            for (nint j = 0; j < kw; j++, low += right, high += right)      // input rows 0 and kh
+            {
+                u = TLanes.Load(low); v = TAcross.Count > 1 ? TLanes.Load(low + w) : u; s = TAcross.Count > 2 ? TLanes.Load(low + 2 * w) : u;
+                t = TLanes.Set(top[j]); a0 = TLanes.Fma(t, u, a0); if (TAcross.Count > 1) b0 = TLanes.Fma(t, v, b0); if (TAcross.Count > 2) c0 = TLanes.Fma(t, s, c0);
+                u = TLanes.Load(high); v = TAcross.Count > 1 ? TLanes.Load(high + w) : u; s = TAcross.Count > 2 ? TLanes.Load(high + 2 * w) : u;
+                t = TLanes.Set(end[j]); a1 = TLanes.Fma(t, u, a1); if (TAcross.Count > 1) b1 = TLanes.Fma(t, v, b1); if (TAcross.Count > 2) c1 = TLanes.Fma(t, s, c1);
+                t = TLanes.Set(end[j - kw]); a2 = TLanes.Fma(t, u, a2); if (TAcross.Count > 1) b2 = TLanes.Fma(t, v, b2); if (TAcross.Count > 2) c2 = TLanes.Fma(t, s, c2);
+                t = TLanes.Set(end[j - 2 * (nint)kw]); a3 = TLanes.Fma(t, u, a3); if (TAcross.Count > 1) b3 = TLanes.Fma(t, v, b3); if (TAcross.Count > 2) c3 = TLanes.Fma(t, s, c3);
+            }
+            low = x + ld; high = x + (kh + 1) * ld;
+            for (nint j = 0; j < kw; j++, low += right, high += right)      // input rows 1 and kh + 1
+            {
+                u = TLanes.Load(low); v = TAcross.Count > 1 ? TLanes.Load(low + w) : u; s = TAcross.Count > 2 ? TLanes.Load(low + 2 * w) : u;
+                t = TLanes.Set(top[j + kw]); a0 = TLanes.Fma(t, u, a0); if (TAcross.Count > 1) b0 = TLanes.Fma(t, v, b0); if (TAcross.Count > 2) c0 = TLanes.Fma(t, s, c0);
+                t = TLanes.Set(top[j]); a1 = TLanes.Fma(t, u, a1); if (TAcross.Count > 1) b1 = TLanes.Fma(t, v, b1); if (TAcross.Count > 2) c1 = TLanes.Fma(t, s, c1);
+                u = TLanes.Load(high); v = TAcross.Count > 1 ? TLanes.Load(high + w) : u; s = TAcross.Count > 2 ? TLanes.Load(high + 2 * w) : u;
+                t = TLanes.Set(end[j]); a2 = TLanes.Fma(t, u, a2); if (TAcross.Count > 1) b2 = TLanes.Fma(t, v, b2); if (TAcross.Count > 2) c2 = TLanes.Fma(t, s, c2);
+                t = TLanes.Set(end[j - kw]); a3 = TLanes.Fma(t, u, a3); if (TAcross.Count > 1) b3 = TLanes.Fma(t, v, b3); if (TAcross.Count > 2) c3 = TLanes.Fma(t, s, c3);
+            }
+            low = x + 2 * ld; high = x + (kh + 2) * ld;
+            for (nint j = 0; j < kw; j++, low += right, high += right)      // input rows 2 and kh + 2
+            {
+                u = TLanes.Load(low); v = TAcross.Count > 1 ? TLanes.Load(low + w) : u; s = TAcross.Count > 2 ? TLanes.Load(low + 2 * w) : u;
+                t = TLanes.Set(top[j + 2 * (nint)kw]); a0 = TLanes.Fma(t, u, a0); if (TAcross.Count > 1) b0 = TLanes.Fma(t, v, b0); if (TAcross.Count > 2) c0 = TLanes.Fma(t, s, c0);
+                t = TLanes.Set(top[j + kw]); a1 = TLanes.Fma(t, u, a1); if (TAcross.Count > 1) b1 = TLanes.Fma(t, v, b1); if (TAcross.Count > 2) c1 = TLanes.Fma(t, s, c1);
+                t = TLanes.Set(top[j]); a2 = TLanes.Fma(t, u, a2); if (TAcross.Count > 1) b2 = TLanes.Fma(t, v, b2); if (TAcross.Count > 2) c2 = TLanes.Fma(t, s, c2);
+                u = TLanes.Load(high); v = TAcross.Count > 1 ? TLanes.Load(high + w) : u; s = TAcross.Count > 2 ? TLanes.Load(high + 2 * w) : u;
+                t = TLanes.Set(end[j]); a3 = TLanes.Fma(t, u, a3); if (TAcross.Count > 1) b3 = TLanes.Fma(t, v, b3); if (TAcross.Count > 2) c3 = TLanes.Fma(t, s, c3);
+            }
+            Put<TLanes, V, TAcross>(y, a0, b0, c0, add); Put<TLanes, V, TAcross>(y + ldy, a1, b1, c1, add);
+            Put<TLanes, V, TAcross>(y + 2 * ldy, a2, b2, c2, add); Put<TLanes, V, TAcross>(y + 3 * ldy, a3, b3, c3, add);
         }
     }
 

@@ -30,7 +30,7 @@ public sealed class ConvTests
         new(2, 6, 4, 10, 9, 4, 2) { Groups = 2, PadHeight = 2, PadWidth = 1, DilationHeight = 2 }, new(2, 2, 2, 12, 24, 3, 3) { Groups = 2, PadHeight = 1, PadWidth = 1, StrideHeight = 2 }, new(1, 2, 4, 9, 19, 4, 5) { Groups = 2, PadWidth = 3, StrideWidth = 3, DilationWidth = 2 },
         new(1, 1, 1, 30, 5, 21, 3) { PadHeight = 10, PadWidth = 1 }, new(1, 2, 2, 6, 7, 2, 2) { Groups = 2, PadHeight = 4, PadWidth = 3 }, new(70, 1, 1, 4, 5, 3, 3) { PadHeight = 1, PadWidth = 1 }, new(1, 1, 1, 130, 2, 3, 1),
         new(2, 6, 13, 9, 16, 3, 3) { PadHeight = 1, PadWidth = 1 }, new(1, 7, 9, 7, 15, 3, 5) { PadHeight = 4, PadWidth = 6, DilationWidth = 2 }, new(1, 5, 8, 6, 7, 5, 2) { PadHeight = 2, StrideHeight = 2 }, new(1, 12, 10, 5, 24, 1, 1) { Groups = 2 },
-        new(2, 6, 5, 11, 30, 3, 3) { PadHeight = 1, PadWidth = 1, StrideWidth = 2, StrideHeight = 2 },
+        new(1, 7, 1, 5, 3, 3, 2) { PadHeight = 1, PadWidth = 1 }, new(2, 6, 5, 11, 30, 3, 3) { PadHeight = 1, PadWidth = 1, StrideWidth = 2, StrideHeight = 2 },
         ConvSize.Line(3, 3, 3, 150, 4, pad: 3, groups: 3), ConvSize.Line(2, 2, 2, 70, 5, stride: 3, pad: 2, dilation: 2, groups: 2),
     ];
     public static TheoryData<int> All => new(Enumerable.Range(0, sizes.Length));
