@@ -68,12 +68,12 @@ static unsafe class Depthwise
                 for (int c = 0; c < inputs; c++) frame.Fill<TLanes, V>(x + ((long)task * inputs + c) * z.Height * z.Width, z.Height, z.Width, plane + c * frame.All);
                 for (int o = 0; o < outputs; o++)
                 {
-                    Real* there = y + ((long)task * outputs + o) * oh * ow, to1 = whole ? there : beside;
+                    Real* there = y + ((long)task * outputs + o) * oh * ow, place = whole ? there : beside;
                     for (int c = 0; c < inputs; c++)
                     {
                         Real* k = weight + (((long)g * outputs + o) * inputs + c) * window, input = plane + c * frame.All; Real start = bias is null || c > 0 ? 0 : bias[g * outputs + o]; bool more = c > 0 || whole && add;
-                        if (z.StrideHeight == 1 && z.StrideWidth == 1) PlaneLoops.Convolve<TLanes, V>(input, frame.Ld, k, z.KernelHeight, z.KernelWidth, z.DilationHeight, z.DilationWidth, to1, whole ? ow : across * w, oh, across, start, more, at);
-                        else for (int r = 0; r < oh; r++) PlaneLoops.Strip<TLanes, V>(input + (nint)r * z.StrideHeight * frame.Ld, at, k, window, to1 + (nint)r * (whole ? ow : across * w), across, start, more);
+                        if (z.StrideHeight == 1 && z.StrideWidth == 1) PlaneLoops.Convolve<TLanes, V>(input, frame.Ld, k, z.KernelHeight, z.KernelWidth, z.DilationHeight, z.DilationWidth, place, whole ? ow : across * w, oh, across, start, more, at);
+                        else for (int r = 0; r < oh; r++) PlaneLoops.Strip<TLanes, V>(input + (nint)r * z.StrideHeight * frame.Ld, at, k, window, place + (nint)r * (whole ? ow : across * w), across, start, more);
                     }
                     if (!whole) Copy<TLanes, V>(beside, across * w, there, oh, ow, add);
                 }

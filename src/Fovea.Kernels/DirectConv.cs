@@ -74,7 +74,7 @@ static unsafe class DirectConv
             int reach = z.DilationHeight * (z.KernelHeight - 1) + 1, high = (rows - 1) * z.StrideHeight + reach;
             var frame = new Frame(Up(Math.Max((Math.Max(before, 0) + z.Width + z.StrideWidth - 1) / z.StrideWidth, across * w + (z.DilationWidth * (z.KernelWidth - 1) + z.StrideWidth - 1) / z.StrideWidth), w), high, 0, before, z.StrideWidth);
             int slice = (int)Math.Clamp(Cached / frame.All, 1, inputs), slices = (inputs + slice - 1) / slice; slice = (inputs + slices - 1) / slices;
-            Real* planes = Frame.Zeros(scratch.Take(slice * frame.All), slice * frame.All), start = scratch.Take(down), edge = scratch.Take(down * 2 * w);
+            Real* planes = scratch.Take(slice * frame.All), start = scratch.Take(down), edge = scratch.Take(down * 2 * w);
             nint* at = (nint*)scratch.Take(2L * slice * window);
             for (int c = 0; c < slice; c++) for (int i = 0; i < z.KernelHeight; i++) for (int j = 0; j < z.KernelWidth; j++)
                 at[c * window + i * z.KernelWidth + j] = c * frame.All + j * z.DilationWidth % z.StrideWidth * frame.Size + (nint)i * z.DilationHeight * frame.Ld + j * z.DilationWidth / z.StrideWidth;
@@ -82,14 +82,15 @@ static unsafe class DirectConv
             {
                 int part = task % bands, g = task / bands % z.Groups, r0 = part * rows, n = Math.Min(rows, height - r0), points = n * across; long group = task / bands;
                 int first = r0 * z.StrideHeight - above, last = first + (n - 1) * z.StrideHeight + reach;
-                Real* to1 = y + group * outputs * height * columns + (nint)r0 * columns;
+                Frame.Zeros(planes, slice * frame.All);     // other bands fill other rows
+                Real* place = y + group * outputs * height * columns + (nint)r0 * columns;
                 for (int c0 = 0; c0 < inputs; c0 += slice)
                 {
                     int count = Math.Min(slice, inputs - c0);
                     for (int c = 0; c < count; c++) frame.Band<TLanes, V>(x + (group * inputs + c0 + c) * z.Height * z.Width, z.Height, z.Width, first, last, planes + c * frame.All);
                     for (int tile = 0; tile < tiles; tile++)
                     {
-                        int o0 = tile * down, filled = Math.Min(down, outputs - o0); bool more = add || c0 > 0; Real* a = packed + (((nint)g * tiles + tile) * inputs + c0) * window * down, into = to1 + (nint)o0 * height * columns;
+                        int o0 = tile * down, filled = Math.Min(down, outputs - o0); bool more = add || c0 > 0; Real* a = packed + (((nint)g * tiles + tile) * inputs + c0) * window * down, into = place + (nint)o0 * height * columns;
                         for (int r = 0; r < down; r++) start[r] = bias is null || c0 > 0 || r >= filled ? 0 : bias[g * outputs + o0 + r];
                         for (int p = 0; p < points; p += 2)
                         {

@@ -45,13 +45,10 @@ readonly unsafe struct Frame(int ld, int rows, int top, int left, int stride = 1
             for (int c = 0; c < width; c++) to[(nint)(top + h * down) * ld + left + (nint)c * right] = from[(nint)h * width + c];
     }
 
-    /// <summary>Rows [first, last) of the plane, which may lie outside of it, to the frame from its first row on; the zeros of its columns stay.</summary>
+    /// <summary>Rows [first, last) of the plane, as far as it has them, to the frame from its first row on.</summary>
     public void Band<TLanes, V>(Real* from, int height, int width, int first, int last, Real* to) where TLanes : struct, ILanes<V> where V : struct
     {
-        int inside = Math.Clamp(first, 0, height), end = Math.Clamp(last, inside, height);
-        for (int h = first; h < last; h++)
-            if (h < inside || h >= end) for (int phase = 0; phase < stride; phase++) new Span<Real>(to + phase * Size + (nint)(h - first) * ld, ld).Clear();
-        int cut = Math.Max(0, -left);
+        int inside = Math.Clamp(first, 0, height), end = Math.Clamp(last, inside, height), cut = Math.Max(0, -left);
         for (int h = inside; h < end; h++) new Frame(ld, rows, h - first, Math.Max(left, 0), stride).Fill<TLanes, V>(from + (nint)h * width + cut, 1, width - cut, to);
     }
 
