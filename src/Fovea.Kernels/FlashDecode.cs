@@ -12,7 +12,7 @@ readonly unsafe partial struct FlashDecode<TScore, TPattern, TWeights, TKeys, TV
     /// <summary>Queries up to which this is faster than packing the keys.</summary>
     public const int Few = 4;
     // Keys are looked at in tiles, and read in steps of up to so many that follow each other: what is done once a step weighs little.
-    const int Tile = 64, Step = 256, Range = 1024;
+    const int Tile = 64, Step = 512, Range = 1024;
     static bool Soft => typeof(TWeights) == typeof(SoftmaxWeights);
 
     public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct
