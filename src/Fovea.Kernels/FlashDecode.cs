@@ -11,7 +11,8 @@ readonly unsafe partial struct FlashDecode<TScore, TPattern, TWeights, TKeys, TV
     readonly Real* q = q, o = o, lse = lse; readonly TKeys keys = keys; readonly TValues values = values; readonly long* work = work;
     /// <summary>Queries up to which this is faster than packing the keys.</summary>
     public const int Few = 4;
-    const int Step = 64, Range = 1024;
+    // Keys are looked at in tiles, and read in steps of up to so many that follow each other: what is done once a step weighs little.
+    const int Tile = 64, Step = 512, Range = 1024;
     static bool Soft => typeof(TWeights) == typeof(SoftmaxWeights);
 
     public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct
@@ -37,7 +38,7 @@ readonly unsafe partial struct FlashDecode<TScore, TPattern, TWeights, TKeys, TV
             {
                 int range = x % ranges, low = ranges == 1 ? 0 : range * Range, high = ranges == 1 ? s.Keys : Math.Min(s.Keys, low + Range), first = x / ranges % parts * Few;
                 t.Open(x / ranges / parts, first, Math.Min(Few, s.Queries - first));
-                if (f.view.Blocks is null) for (int at = low; at < high; at += Step) t.Step(at, Math.Min(high, at + Step));
+                if (f.view.Blocks is null) t.All(low, high);
                 else t.Listed(low, high);
                 for (int r = 0; r < t.Count; r++)
                 {

@@ -21,14 +21,27 @@ readonly unsafe partial struct FlashDecode<TScore, TPattern, TWeights, TKeys, TV
         readonly int Query(int r) => first + r % queries;
         readonly int Head(int r) => (int)(Row(r) / f.s.Queries % f.s.Heads);
 
-        /// <summary>All rows over the keys [from, to): scores of all, then weights of all, then values for all, so that keys and values are read once.</summary>
-        public void Step(int from, int to)
+        /// <summary>All rows over the keys [low, high), in steps of tiles that some row sees.</summary>
+        public void All(int low, int high)
+        {
+            const int tile = FlashDecode<TScore, TPattern, TWeights, TKeys, TValues>.Tile, step = FlashDecode<TScore, TPattern, TWeights, TKeys, TValues>.Step;
+            int from = low;
+            for (int at = low; at < high; at += tile)
+            {
+                int end = Math.Min(high, at + tile), seen = 0;
+                for (int r = 0; r < Count; r++) if (f.view.Tile(Query(r), Query(r) + 1, at, end) != Cover.None) seen++;
+                Pairs += (long)seen * (end - at);
+                if (seen == 0) { if (from < at) Step(from, at); from = end; }
+                else if (end - from == step) { Step(from, end); from = end; }
+            }
+            if (from < high) Step(from, high);
+        }
+
+        // Scores of all, then weights of all, then values for all, so that keys and values are read once.
+        void Step(int from, int to)
         {
             const int step = FlashDecode<TScore, TPattern, TWeights, TKeys, TValues>.Step;
-            int n = to - from, seen = 0;
-            for (int r = 0; r < Count; r++) if (f.view.Tile(Query(r), Query(r) + 1, from, to) != Cover.None) seen++;
-            if (seen == 0) return;
-            Pairs += (long)seen * n;
+            int n = to - from;
             new Span<Real>(logits, Count * step).Clear();
             f.keys.Dots<TLanes, V>(kv, from, n, q, Count, logits, step, buffer);
             for (int r = 0; r < Count; r++)
@@ -41,10 +54,10 @@ readonly unsafe partial struct FlashDecode<TScore, TPattern, TWeights, TKeys, TV
             f.values.Sweep<TLanes, V>(kv, from, n, logits, step, Acc, Count, buffer);
         }
 
-        /// <summary>Row after row over the blocks of its list. Up to a step of keys are collected, wherever they lie, before the softmax and the values are touched.</summary>
+        /// <summary>Row after row over the blocks of its list. Up to a tile of keys are collected, wherever they lie, before the softmax and the values are touched.</summary>
         public void Listed(int low, int high)
         {
-            const int step = FlashDecode<TScore, TPattern, TWeights, TKeys, TValues>.Step;
+            const int step = FlashDecode<TScore, TPattern, TWeights, TKeys, TValues>.Tile;
             for (int r = 0; r < Count; r++)
             {
                 var windows = f.view.Named((int)(Row(r) / f.s.Queries), Query(r), low, high);
@@ -58,7 +71,7 @@ readonly unsafe partial struct FlashDecode<TScore, TPattern, TWeights, TKeys, TV
             int n = to - from;
             var cover = f.view.Tile(Query(r), Query(r) + 1, from, to);
             if (cover == Cover.None) return;
-            if (used + n > FlashDecode<TScore, TPattern, TWeights, TKeys, TValues>.Step) Close(r);
+            if (used + n > FlashDecode<TScore, TPattern, TWeights, TKeys, TValues>.Tile) Close(r);
             Real* at = logits + used;
             new Span<Real>(at, n).Clear();
             f.keys.Dots<TLanes, V>(kv, from, n, q + (nint)r * f.s.Dim, 1, at, 0, buffer);

@@ -60,7 +60,7 @@ public readonly struct Lanes512 : ILanes<Vector512<Real>>
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<Real> IfLess(Vector512<Real> x, Vector512<Real> y, Vector512<Real> a, Vector512<Real> b) => Vector512.ConditionalSelect(Vector512.LessThan(x, y), a, b);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<Real> Exp2(Vector512<Real> x) => FastExp2.Of(x);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<Real> Raise(Vector512<Real> z) => FastExp2.Raise(z);
-    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Real Sum(Vector512<Real> a) => Vector512.Sum(a);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Real Sum(Vector512<Real> a) => Lanes256.Sum(a.GetLower() + a.GetUpper());
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Real MaxAcross(Vector512<Real> a) => Lanes256.MaxAcross(Vector256.MaxNative(a.GetLower(), a.GetUpper()));
 }
 
@@ -85,7 +85,7 @@ public readonly struct Lanes256 : ILanes<Vector256<Real>>
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<Real> IfLess(Vector256<Real> x, Vector256<Real> y, Vector256<Real> a, Vector256<Real> b) => Vector256.ConditionalSelect(Vector256.LessThan(x, y), a, b);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<Real> Exp2(Vector256<Real> x) => FastExp2.Of(x);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<Real> Raise(Vector256<Real> z) => FastExp2.Raise(z);
-    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Real Sum(Vector256<Real> a) => Vector256.Sum(a);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Real Sum(Vector256<Real> a) => Vector128.Sum(a.GetLower() + a.GetUpper());
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Real MaxAcross(Vector256<Real> a) => Lanes128.MaxAcross(Vector128.MaxNative(a.GetLower(), a.GetUpper()));
 }
 

@@ -1,6 +1,6 @@
 namespace Fovea.Kernels;
 
-/// <summary>Keys or values as attention for few queries reads them: rows of one length, wherever and in whatever form they lie. A struct. Head is batch·G + key head; n is at most 64.</summary>
+/// <summary>Keys or values as attention for few queries reads them: rows of one length, wherever and in whatever form they lie. A struct. Head is batch·G + key head; n is at most 512.</summary>
 public unsafe interface IRowSource
 {
     /// <summary>to[r·step + j] += x[r]·row[first + j] for the rows [Rows,Dim] of x; scratch has room for n rows.</summary>

@@ -27,13 +27,26 @@ static unsafe class Blocks
 }
 
 /// <summary>Q8_0: a half d and 32 signed bytes, w = d·q. d is the largest number by 127.</summary>
-public readonly unsafe struct Q8_0 : IWritableFormat, IIntegerFormat
+public readonly unsafe struct Q8_0 : IWritableFormat, IPackedFormat
 {
     public static string Name => "q8_0";
     public static int Block => 32;
     public static int BlockBytes => 34;
     public static void Few(byte* weights, int n, int k, float* x, int m, float* y) => Quantised.Integers<Q8_0>(weights, n, k, x, m, y);
-    public static void Rows(byte* weights, int n, int k, float* x, float* y) => Quantised.IntegerRows<Q8_0>(weights, n, k, x, y);
+    public static bool Direct(int dim) => dim % 32 == 0;
+    public static void Dots(byte* rows, int n, int dim, float* x, int count, float* to, nint step) => IntegerRows<Q8_0>.Dots(rows, n, dim, x, count, to, step);
+    public static void Sweep(byte* rows, int n, int dim, float* p, nint step, float* to, int count) => IntegerRows<Q8_0>.Sweep(rows, n, dim, p, step, to, count);
+    public static int Offset => 0;
+    public static int Next => 16;
+    public static int Apart => 8;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Unpack(byte* block, out Vector256<short> low, out Vector256<short> high) { low = Formats.Shorts((sbyte*)block + 2); high = Formats.Shorts((sbyte*)block + 18); }
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Pair(byte* first, byte* second, int half, out Vector256<short> atI, out Vector256<short> atJ)
+    {
+        Vector128<byte> x = Vector128.Load(first + 2 + 16 * half), y = Vector128.Load(second + 2 + 16 * half);
+        atI = Formats.Shorts(Formats.ZipLow(x, y).AsSByte()); atJ = Formats.Shorts(Formats.ZipHigh(x, y).AsSByte());
+    }
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> Dot(byte* from, short* x, Rounded* scales, Vector256<float> sum) =>
         Formats.Scaled(Formats.Pairs(Formats.Shorts((sbyte*)from + 2), Vector256.Load(x)) + Formats.Pairs(Formats.Shorts((sbyte*)from + 18), Vector256.Load(x + 16)), from, scales, sum);
@@ -47,18 +60,32 @@ public readonly unsafe struct Q8_0 : IWritableFormat, IIntegerFormat
 }
 
 /// <summary>Q4_0: a half d and 32 four-bit numbers, w = d·(q − 8). d is the number of largest size by −8, with its sign.</summary>
-public readonly unsafe struct Q4_0 : IWritableFormat, IIntegerFormat
+public readonly unsafe struct Q4_0 : IWritableFormat, IPackedFormat
 {
     public static string Name => "q4_0";
     public static int Block => 32;
     public static int BlockBytes => 18;
     public static void Few(byte* weights, int n, int k, float* x, int m, float* y) => Quantised.Integers<Q4_0>(weights, n, k, x, m, y);
-    public static void Rows(byte* weights, int n, int k, float* x, float* y) => Quantised.IntegerRows<Q4_0>(weights, n, k, x, y);
+    public static bool Direct(int dim) => dim % 32 == 0;
+    public static void Dots(byte* rows, int n, int dim, float* x, int count, float* to, nint step) => IntegerRows<Q4_0>.Dots(rows, n, dim, x, count, to, step);
+    public static void Sweep(byte* rows, int n, int dim, float* p, nint step, float* to, int count) => IntegerRows<Q4_0>.Sweep(rows, n, dim, p, step, to, count);
+    public static int Offset => 8;
+    public static int Next => 8;
+    public static int Apart => 16;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Unpack(byte* block, out Vector256<short> low, out Vector256<short> high) { var q = Formats.Shorts(block + 2); low = q & Vector256.Create((short)15); high = q >>> 4; }
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Pair(byte* first, byte* second, int half, out Vector256<short> atI, out Vector256<short> atJ)
+    {
+        var q = Formats.Shorts(Formats.ZipLow(Vector128.CreateScalarUnsafe(*(long*)(first + 2 + 8 * half)).AsByte(), Vector128.CreateScalarUnsafe(*(long*)(second + 2 + 8 * half)).AsByte()));
+        atI = q & Vector256.Create((short)15); atJ = q >>> 4;
+    }
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> Dot(byte* from, short* x, Rounded* scales, Vector256<float> sum)
     {
-        var q = Formats.Shorts(from + 2); var eight = Vector256.Create((short)8);
-        return Formats.Scaled(Formats.Pairs((q & Vector256.Create((short)15)) - eight, Vector256.Load(x)) + Formats.Pairs((q >> 4) - eight, Vector256.Load(x + 16)), from, scales, sum);
+        // Eight lanes that are less by the sum of x make what 8 for every q does.
+        var q = Formats.Shorts(from + 2); var products = Formats.Pairs(q & Vector256.Create((short)15), Vector256.Load(x)) + Formats.Pairs(q >>> 4, Vector256.Load(x + 16));
+        return Formats.Scaled(Vector256.ConvertToSingle(products) + Vector256.Create(scales->Minus), from, scales, sum);
     }
     [MethodImpl(MethodImplOptions.AggressiveInlining)] static Vector256<sbyte> Load(byte* p) => Blocks.Nibbles(p + 2).AsSByte() - Vector256.Create((sbyte)8);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static void Decode(byte* from, float* to) { var q = Load(from); Formats.Scale32((sbyte*)&q, Formats.Half(from), to); }
@@ -80,7 +107,6 @@ public readonly unsafe struct Q4_1 : IWritableFormat, IIntegerFormat
     public static int Block => 32;
     public static int BlockBytes => 20;
     public static void Few(byte* weights, int n, int k, float* x, int m, float* y) => Quantised.Integers<Q4_1>(weights, n, k, x, m, y);
-    public static void Rows(byte* weights, int n, int k, float* x, float* y) => Quantised.IntegerRows<Q4_1>(weights, n, k, x, y);
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> Dot(byte* from, short* x, Rounded* scales, Vector256<float> sum)
     {
@@ -103,7 +129,6 @@ public readonly unsafe struct Q5_0 : IFloatFormat
     public static int Block => 32;
     public static int BlockBytes => 22;
     public static void Few(byte* weights, int n, int k, float* x, int m, float* y) => Quantised.Floats<Q5_0>(weights, n, k, x, m, y);
-    public static void Rows(byte* weights, int n, int k, float* x, float* y) => Quantised.FloatRows<Q5_0>(weights, n, k, x, y);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] static Vector256<sbyte> Load(byte* p) => (Blocks.Nibbles(p + 6) | Blocks.Fifth(*(uint*)(p + 2))).AsSByte() - Vector256.Create((sbyte)16);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static void Decode(byte* from, float* to) { var q = Load(from); Formats.Scale32((sbyte*)&q, Formats.Half(from), to); }
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -121,7 +146,6 @@ public readonly unsafe struct Q5_1 : IFloatFormat
     public static int Block => 32;
     public static int BlockBytes => 24;
     public static void Few(byte* weights, int n, int k, float* x, int m, float* y) => Quantised.Floats<Q5_1>(weights, n, k, x, m, y);
-    public static void Rows(byte* weights, int n, int k, float* x, float* y) => Quantised.FloatRows<Q5_1>(weights, n, k, x, y);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] static Vector256<byte> Load(byte* p) => Blocks.Nibbles(p + 8) | Blocks.Fifth(*(uint*)(p + 4));
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static void Decode(byte* from, float* to) { var q = Load(from); Affine.Decode((sbyte*)&q, Formats.Half(from), Formats.Half(from + 2), to); }
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -135,7 +159,6 @@ public readonly unsafe struct Q2 : IWritableFormat, IFloatFormat
     public static int Block => 32;
     public static int BlockBytes => 12;
     public static void Few(byte* weights, int n, int k, float* x, int m, float* y) => Quantised.Floats<Q2>(weights, n, k, x, m, y);
-    public static void Rows(byte* weights, int n, int k, float* x, float* y) => Quantised.FloatRows<Q2>(weights, n, k, x, y);
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static Vector256<byte> Load(byte* p)
     {

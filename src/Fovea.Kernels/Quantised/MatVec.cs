@@ -14,7 +14,7 @@ public static unsafe class Quantised
     public static void MatMul<TFormat>(ReadOnlySpan<byte> weights, int n, int k, ReadOnlySpan<float> x, int m, Span<float> y) where TFormat : struct, INumberFormat
     {
         Guard.AtLeast(n, 1); Guard.AtLeast(k, 1); Guard.AtLeast(m, 0);
-        if (k % TFormat.Block != 0) throw new ArgumentException($"{TFormat.Name}: rows of {k} weights do not fill blocks of {TFormat.Block}");
+        Fills<TFormat>(k);
         long bytes = n * Formats.RowBytes<TFormat>(k);
         if (weights.Length < bytes) throw new ArgumentException($"{TFormat.Name}: {weights.Length} bytes, {n} rows of {k} weights need {bytes}");
         Guard.Holds(x, (long)m * k); Guard.Holds(y, (long)m * n);
@@ -24,15 +24,34 @@ public static unsafe class Quantised
     /// <summary>As above without a limit on the size of W, which may be a mapped file.</summary>
     public static void MatMul<TFormat>(byte* weights, int n, int k, float* x, int m, float* y) where TFormat : struct, INumberFormat
     {
+        Guard.AtLeast(n, 1); Guard.AtLeast(k, 1); Guard.AtLeast(m, 0); Fills<TFormat>(k);
         if (m == 0) return;
         if (m > Few) { Threads.For(n, 64, new Panels<TFormat>(weights, n, k, x, m, y)); return; }
         TFormat.Few(weights, n, k, x, m, y);
+    }
+
+    static void Fills<TFormat>(int k) where TFormat : struct, INumberFormat
+    {
+        if (k % TFormat.Block != 0) throw new ArgumentException($"{TFormat.Name}: rows of {k} weights do not fill blocks of {TFormat.Block}");
     }
 
     internal static void Floats<TFormat>(byte* weights, int n, int k, float* x, int m, float* y) where TFormat : struct, IFloatFormat
     {
         Work.Add((long)m * n * k); new Span<float>(y, m * n).Clear();
         Threads.For(n, RowsPerTask(n, k), new Floated<TFormat>(weights, n, k, x, m, y));
+    }
+
+    /// <summary>As <see cref="Floats"/>, with rows as they are where their length allows.</summary>
+    internal static void Plain<TFormat>(byte* weights, int n, int k, float* x, int m, float* y) where TFormat : struct, IPlainFormat
+    {
+        if (!TFormat.Direct(k)) { Floats<TFormat>(weights, n, k, x, m, y); return; }
+        Work.Add((long)m * n * k); new Span<float>(y, m * n).Clear();
+        Threads.For(n, RowsPerTask(n, k), new DirectRows<TFormat>(weights, n, k, x, m, y));
+    }
+
+    readonly struct DirectRows<TFormat>(byte* weights, int n, int k, float* x, int m, float* y) : IRows where TFormat : struct, INumberFormat
+    {
+        public void Run(int from, int to) => TFormat.Dots(weights + from * (nint)Formats.RowBytes<TFormat>(k), to - from, k, x, m, y + from, n);
     }
 
     readonly struct Floated<TFormat>(byte* weights, int n, int k, float* x, int m, float* y) : IRows where TFormat : struct, IFloatFormat
@@ -66,7 +85,7 @@ public static unsafe class Quantised
     internal static void Integers<TFormat>(byte* weights, int n, int k, float* x, int m, float* y) where TFormat : struct, IIntegerFormat
     {
         using var scratch = Scratch.Open();
-        var rounded = (short*)scratch.Take((long)m * k / 2); var scales = (Rounded*)scratch.Take((long)m * k / 32 * 3);
+        var rounded = (short*)scratch.Take((long)m * k / 2); var scales = (Rounded*)scratch.Take((long)m * k / 32 * 4);
         Formats.Round(x, m * k / 32, rounded, scales);
         Work.Add((long)m * n * k); new Span<float>(y, m * n).Clear();
         Threads.For(n, RowsPerTask(n, k), new RoundedRows<TFormat>(weights, n, k, rounded, scales, m, y));
@@ -78,14 +97,6 @@ public static unsafe class Quantised
         {
             for (int r = 0; r < m; r++) IntegerRows<TFormat>(weights + from * (nint)Formats.RowBytes<TFormat>(k), to - from, k, x + (nint)r * k, scales + (nint)r * k / 32, y + (nint)r * n + from);
         }
-    }
-
-    internal static void IntegerRows<TFormat>(byte* weights, int n, int k, float* x, float* y) where TFormat : struct, IIntegerFormat
-    {
-        using var scratch = Scratch.Open();
-        var rounded = (short*)scratch.Take(k / 2); var scales = (Rounded*)scratch.Take(k / 32 * 3);
-        Formats.Round(x, k / 32, rounded, scales);
-        IntegerRows<TFormat>(weights, n, k, rounded, scales, y);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -16,8 +16,12 @@ public unsafe interface INumberFormat
     static abstract void Decode(byte* from, float* to);
     /// <summary>y [M,N] = x [M,K] · Wᵀ row by row of x, in the way that suits the format: <see cref="Quantised.Floats"/> or <see cref="Quantised.Integers"/>.</summary>
     static abstract void Few(byte* weights, int n, int k, float* x, int m, float* y);
-    /// <summary>y[j] += W[j]·x for n rows of k numbers, on this thread.</summary>
-    static abstract void Rows(byte* weights, int n, int k, float* x, float* y);
+    /// <summary>Whether rows of so many numbers are multiplied as they are, by the next two.</summary>
+    static virtual bool Direct(int dim) => false;
+    /// <summary>to[r·step + j] += row[j]·x[r] for n rows of dim numbers, on this thread.</summary>
+    static virtual void Dots(byte* rows, int n, int dim, float* x, int count, float* to, nint step) => throw new NotSupportedException();
+    /// <summary>to[r] += Σ_j p[r·step + j]·row[j].</summary>
+    static virtual void Sweep(byte* rows, int n, int dim, float* p, nint step, float* to, int count) => throw new NotSupportedException();
 }
 
 /// <summary>A format whose numbers are multiplied as floats.</summary>
@@ -37,10 +41,13 @@ public unsafe interface IIntegerFormat : INumberFormat
     static abstract Vector256<float> Dot(byte* from, short* x, Rounded* scales, Vector256<float> sum);
 }
 
-/// <summary>What 32 rounded numbers stand for: number = Scale·integer. HalfScale is Scale·2^112, for a scale that is still the bits of a half; Eighth an eighth of the sum of the numbers.</summary>
+/// <summary>
+/// What 32 rounded numbers stand for: number = Scale·integer. HalfScale is Scale·2^112, for a scale that is still the bits of a half; Eighth an eighth of the sum of the numbers,
+/// Minus the sum of the integers, negated.
+/// </summary>
 public struct Rounded
 {
-    public float Scale, HalfScale, Eighth;
+    public float Scale, HalfScale, Eighth, Minus;
     /// <summary>The scales of eight in a row.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static unsafe Vector256<float> Scales(Rounded* r) => Vector256.Create(r[0].Scale, r[1].Scale, r[2].Scale, r[3].Scale, r[4].Scale, r[5].Scale, r[6].Scale, r[7].Scale);
@@ -85,6 +92,22 @@ public static unsafe class Formats
         fixed (byte* p = from) fixed (float* q = y) for (int r = 0; r < rows; r++) DecodeRow<TFormat>(p + r * bytes, q + (long)r * columns, columns);
     }
 
+    /// <summary>
+    /// An <see cref="ArgumentException"/> that names the first block with a number that is not finite. Products with integers read the scales of blocks as if they were, so that
+    /// bytes of unknown origin want to be checked once, when they are loaded; <see cref="Encode{TFormat}"/> writes nothing else.
+    /// </summary>
+    public static void Check<TFormat>(ReadOnlySpan<byte> from) where TFormat : struct, INumberFormat
+    {
+        if (from.Length % TFormat.BlockBytes != 0) throw new ArgumentException($"{TFormat.Name}: {from.Length} bytes are not blocks of {TFormat.BlockBytes}");
+        float* numbers = stackalloc float[TFormat.Block];
+        fixed (byte* p = from)
+            for (long b = 0; b < from.Length / TFormat.BlockBytes; b++)
+            {
+                TFormat.Decode(p + b * TFormat.BlockBytes, numbers);
+                for (int i = 0; i < TFormat.Block; i++) if (!float.IsFinite(numbers[i])) throw new ArgumentException($"{TFormat.Name}: block {b} holds {numbers[i]}, expected finite numbers");
+            }
+    }
+
     static int Rows<TFormat>(int numbers, int columns, int bytes) where TFormat : struct, INumberFormat
     {
         Guard.AtLeast(columns, 1);
@@ -124,14 +147,27 @@ public static unsafe class Formats
         return BitConverter.Int32BitsToSingle((h & 0x8000) << 16 | (h & 0x7fff) << 13 | ((h & 0x7c00) == 0x7c00 ? 0x7f800000 : 0)) * HalfScale;
     }
 
+    /// <summary>The sum of each.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static Vector128<float> Sums(Vector256<float> a, Vector256<float> b, Vector256<float> c, Vector256<float> d)
+    {
+        if (!Avx.IsSupported) return Vector128.Create(Vector256.Sum(a), Vector256.Sum(b), Vector256.Sum(c), Vector256.Sum(d));
+        Vector256<float> x = Avx.UnpackLow(a, b) + Avx.UnpackHigh(a, b), y = Avx.UnpackLow(c, d) + Avx.UnpackHigh(c, d), z = Avx.Shuffle(x, y, 0x44) + Avx.Shuffle(x, y, 0xee);
+        return z.GetLower() + z.GetUpper();
+    }
+
     /// <summary>Eight halves.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> Halves(byte* p)
     {
-        Vector256<int> w = Avx2.IsSupported ? Avx2.ConvertToVector256Int32((short*)p) : Vector256.Create(Vector128.WidenLower(Vector128.Load((short*)p)), Vector128.WidenUpper(Vector128.Load((short*)p)));
+        var w = Words(p);
         var special = Vector256.Equals(w & Vector256.Create(0x7c00), Vector256.Create(0x7c00)) & Vector256.Create(0x7f800000);
         return ((w << 13 & Vector256.Create(unchecked((int)0x8fffe000))) | special).AsSingle() * Vector256.Create(HalfScale);
     }
+
+    /// <summary>Eight signed 16-bit integers.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static Vector256<int> Words(byte* p) => Avx2.IsSupported ? Avx2.ConvertToVector256Int32((short*)p) : Vector256.Create(Vector128.WidenLower(Vector128.Load((short*)p)), Vector128.WidenUpper(Vector128.Load((short*)p)));
 
     /// <summary>Eight signed bytes.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -162,9 +198,9 @@ public static unsafe class Formats
             float most = Lanes256.MaxAcross(largest), sum = Vector256.Sum(u + v + (w + z));
             // What is not finite stays so: the scale carries it into every sum.
             float scale = most / 32767 + 0 * sum; var inverse = Vector256.Create(most is > 0 and < float.PositiveInfinity ? 32767 / most : 0);
-            scales[b] = new() { Scale = scale, HalfScale = scale * HalfScale, Eighth = sum / 8 };
-            Vector256.Store(Vector256.Narrow(Vector256.ConvertToInt32(Vector256.Round(u * inverse)), Vector256.ConvertToInt32(Vector256.Round(v * inverse))), to);
-            Vector256.Store(Vector256.Narrow(Vector256.ConvertToInt32(Vector256.Round(w * inverse)), Vector256.ConvertToInt32(Vector256.Round(z * inverse))), to + 16);
+            Vector256<short> low = Narrow(u * inverse, v * inverse), high = Narrow(w * inverse, z * inverse); var one = Vector256<short>.One;
+            scales[b] = new() { Scale = scale, HalfScale = scale * HalfScale, Eighth = sum / 8, Minus = -Vector256.Sum(Pairs(low, one) + Pairs(high, one)) };
+            Vector256.Store(low, to); Vector256.Store(high, to + 16);
         }
     }
 
@@ -189,6 +225,21 @@ public static unsafe class Formats
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static Vector256<short> Shorts(Vector128<sbyte> x) => Avx2.IsSupported ? Avx2.ConvertToVector256Int16(x) : Vector256.Create(Vector128.WidenLower(x), Vector128.WidenUpper(x));
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static Vector256<short> Shorts(Vector128<byte> x) => Avx2.IsSupported ? Avx2.ConvertToVector256Int16(x) : Vector256.Create(Vector128.WidenLower(x), Vector128.WidenUpper(x)).AsInt16();
+
+    /// <summary>The lower or the upper eight bytes of two registers by turns.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static Vector128<byte> ZipLow(Vector128<byte> x, Vector128<byte> y) => Sse2.IsSupported ? Sse2.UnpackLow(x, y) : (Vector128.WidenLower(x) | Vector128.WidenLower(y) << 8).AsByte();
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static Vector128<byte> ZipHigh(Vector128<byte> x, Vector128<byte> y) => Sse2.IsSupported ? Sse2.UnpackHigh(x, y) : (Vector128.WidenUpper(x) | Vector128.WidenUpper(y) << 8).AsByte();
+
+    /// <summary>The nearest integers.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static Vector256<int> Nearest(Vector256<float> x) => Avx.IsSupported ? Avx.ConvertToVector256Int32(x) : Vector256.ConvertToInt32(Vector256.Round(x));
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static Vector256<short> Narrow(Vector256<float> low, Vector256<float> high) => Vector256.Narrow(Nearest(low), Nearest(high));
+
     /// <summary>Sixteen unsigned bytes as 16-bit integers.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static Vector256<short> Shorts(byte* p)
@@ -198,14 +249,16 @@ public static unsafe class Formats
         return Vector256.Create(Vector128.WidenLower(x), Vector128.WidenUpper(x)).AsInt16();
     }
 
-    // The half at p in all lanes, its exponent still a half's: 2^112 too small. Reads four bytes. Vector arithmetic, since moving numbers over from scalar registers costs more.
+    // The half at p in all lanes, its exponent still a half's: 2^112 too small, and finite whatever it is; see Check. Reads four bytes: those of the half times 2^13, the others times 0.
+    // Vector arithmetic, since moving numbers over from scalar registers costs more.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static Vector256<float> Small(byte* p) => (Vector256.Create(*(int*)p) << 16 >> 3 & Vector256.Create(unchecked((int)0x8fffe000))).AsSingle();
+    internal static Vector256<float> Small(byte* p) => (Pairs(Vector256.Create(*(int*)p).AsInt16(), Vector256.Create(1 << 13).AsInt16()) & Vector256.Create(unchecked((int)0x8fffe000))).AsSingle();
 
     /// <summary>sum + d·scale·products, d being the half at p.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static Vector256<float> Scaled(Vector256<int> products, byte* p, Rounded* scale, Vector256<float> sum) =>
-        Vector256.MultiplyAddEstimate(Vector256.ConvertToSingle(products), Small(p) * Vector256.Create(scale->HalfScale), sum);
+    internal static Vector256<float> Scaled(Vector256<int> products, byte* p, Rounded* scale, Vector256<float> sum) => Scaled(Vector256.ConvertToSingle(products), p, scale, sum);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static Vector256<float> Scaled(Vector256<float> products, byte* p, Rounded* scale, Vector256<float> sum) => Vector256.MultiplyAddEstimate(products, Small(p) * Vector256.Create(scale->HalfScale), sum);
 
     /// <summary>sum + m·(sum of what was rounded), m being the half at p.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

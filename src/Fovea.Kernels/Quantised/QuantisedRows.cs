@@ -1,20 +1,19 @@
 namespace Fovea.Kernels;
 
 /// <summary>
-/// Keys or values [Heads,Rows,Dim] in a number format. One or two query rows multiply keys as they are; otherwise a tile is decoded for all rows. Nothing larger than a tile ever is.
+/// Keys or values [Heads,Rows,Dim] in a number format. Formats that can are multiplied as they are; of others a tile is decoded for all query rows. Nothing larger than a tile ever is.
 /// </summary>
 public readonly unsafe struct FormatRows<TFormat>(byte* start, long rows, int dim) : IRowSource where TFormat : struct, INumberFormat
 {
     /// <summary>Rows decoded at a time: they and what they are multiplied with stay in L1.</summary>
     const int Tile = 16;
-    const int Direct = 2;
     readonly long bytes = Formats.RowBytes<TFormat>(dim);
     bool Whole => dim % TFormat.Block == 0;
 
     public void Dots<TLanes, V>(int head, int first, int n, float* x, int count, float* to, nint step, float* scratch) where TLanes : struct, ILanes<V> where V : struct
     {
         byte* at = start + (head * rows + first) * bytes;
-        if (count <= Direct && Whole) { for (int r = 0; r < count; r++) TFormat.Rows(at, n, dim, x + (nint)r * dim, to + r * step); return; }
+        if (TFormat.Direct(dim)) { TFormat.Dots(at, n, dim, x, count, to, step); return; }
         for (int j = 0; j < n; j += Tile)
         {
             int some = Math.Min(Tile, n - j);
@@ -25,6 +24,7 @@ public readonly unsafe struct FormatRows<TFormat>(byte* start, long rows, int di
     public void Sweep<TLanes, V>(int head, int first, int n, float* p, nint step, float* to, int count, float* scratch) where TLanes : struct, ILanes<V> where V : struct
     {
         byte* at = start + (head * rows + first) * bytes;
+        if (TFormat.Direct(dim)) { TFormat.Sweep(at, n, dim, p, step, to, count); return; }
         for (int j = 0; j < n; j += Tile)
         {
             int some = Math.Min(Tile, n - j);

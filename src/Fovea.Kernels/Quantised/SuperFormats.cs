@@ -27,33 +27,42 @@ static unsafe class SixBits
         ulong s = a & 0x3f3f3f3f | (ulong)(c & 0x0f0f0f0f | (a >> 2 & 0x30303030)) << 32, n = b & 0x3f3f3f3f | (ulong)(c >> 4 & 0x0f0f0f0f | (b >> 2 & 0x30303030)) << 32;
         scales = Formats.Bytes((sbyte*)&s); mins = Formats.Bytes((sbyte*)&n);
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Dot<TFormat>(byte* from, short* x, Rounded* scales, Vector256<float> sum) where TFormat : struct, ISixBits
+    {
+        All(from + 4, out var s, out var n);
+        s *= Vector256.Create(Formats.Half(from)) * Rounded.Scales(scales);
+        // Each lane takes the minimum of its own part.
+        sum -= n * Vector256.Create(8 * Formats.Half(from + 2)) * Rounded.Eighths(scales);
+        for (int j = 0; j < 8; j++) sum = Add(TFormat.Part(from, j).AsSByte(), x + 32 * j, s, j, sum);
+        return sum;
+    }
+    public static void Decode<TFormat>(byte* from, float* to) where TFormat : struct, ISixBits
+    {
+        float d = Formats.Half(from), m = Formats.Half(from + 2);
+        for (int j = 0; j < 8; j++) { var (s, n) = Read(from + 4, j); var q = TFormat.Part(from, j); Affine.Decode((sbyte*)&q, d * s, -m * n, to + 32 * j); }
+    }
+}
+
+/// <summary>Blocks of eight parts of 32 numbers q with a scale and a minimum of six bits each, after halves d and m: w = d·s·q − m·n.</summary>
+public unsafe interface ISixBits : IIntegerFormat
+{
+    /// <summary>The numbers of part j.</summary>
+    static abstract Vector256<byte> Part(byte* block, int j);
 }
 
 /// <summary>Q4_K: halves d and m, eight pairs of six-bit numbers (s, n) and 256 four-bit numbers, w = d·s·q − m·n.</summary>
-public readonly unsafe struct Q4_K : IIntegerFormat
+public readonly unsafe struct Q4_K : ISixBits
 {
     public static string Name => "q4_k";
     public static int Block => 256;
     public static int BlockBytes => 144;
     public static void Few(byte* weights, int n, int k, float* x, int m, float* y) => Quantised.Integers<Q4_K>(weights, n, k, x, m, y);
-    public static void Rows(byte* weights, int n, int k, float* x, float* y) => Quantised.IntegerRows<Q4_K>(weights, n, k, x, y);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<float> Dot(byte* from, short* x, Rounded* scales, Vector256<float> sum) => SixBits.Dot<Q4_K>(from, x, scales, sum);
+    public static void Decode(byte* from, float* to) => SixBits.Decode<Q4_K>(from, to);
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Dot(byte* from, short* x, Rounded* scales, Vector256<float> sum)
-    {
-        SixBits.All(from + 4, out var s, out var n);
-        s *= Vector256.Create(Formats.Half(from)) * Rounded.Scales(scales);
-        // Each lane takes the minimum of its own part.
-        sum -= n * Vector256.Create(8 * Formats.Half(from + 2)) * Rounded.Eighths(scales);
-        for (int j = 0; j < 8; j++) sum = SixBits.Add(Part(from, j).AsSByte(), x + 32 * j, s, j, sum);
-        return sum;
-    }
-    public static void Decode(byte* from, float* to)
-    {
-        float d = Formats.Half(from), m = Formats.Half(from + 2);
-        for (int j = 0; j < 8; j++) { var (s, n) = SixBits.Read(from + 4, j); var q = Part(from, j); Affine.Decode((sbyte*)&q, d * s, -m * n, to + 32 * j); }
-    }
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static Vector256<byte> Part(byte* p, int j)
+    public static Vector256<byte> Part(byte* p, int j)
     {
         var b = Vector256.Load(p + 16 + j / 2 * 32);
         return (j % 2 == 0 ? b : (b.AsUInt16() >> 4).AsByte()) & Vector256.Create((byte)15);
@@ -61,30 +70,16 @@ public readonly unsafe struct Q4_K : IIntegerFormat
 }
 
 /// <summary>Q5_K: as Q4_K with a fifth bit for every number.</summary>
-public readonly unsafe struct Q5_K : IIntegerFormat
+public readonly unsafe struct Q5_K : ISixBits
 {
     public static string Name => "q5_k";
     public static int Block => 256;
     public static int BlockBytes => 176;
     public static void Few(byte* weights, int n, int k, float* x, int m, float* y) => Quantised.Integers<Q5_K>(weights, n, k, x, m, y);
-    public static void Rows(byte* weights, int n, int k, float* x, float* y) => Quantised.IntegerRows<Q5_K>(weights, n, k, x, y);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<float> Dot(byte* from, short* x, Rounded* scales, Vector256<float> sum) => SixBits.Dot<Q5_K>(from, x, scales, sum);
+    public static void Decode(byte* from, float* to) => SixBits.Decode<Q5_K>(from, to);
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<float> Dot(byte* from, short* x, Rounded* scales, Vector256<float> sum)
-    {
-        SixBits.All(from + 4, out var s, out var n);
-        s *= Vector256.Create(Formats.Half(from)) * Rounded.Scales(scales);
-        // Each lane takes the minimum of its own part.
-        sum -= n * Vector256.Create(8 * Formats.Half(from + 2)) * Rounded.Eighths(scales);
-        for (int j = 0; j < 8; j++) sum = SixBits.Add(Part(from, j).AsSByte(), x + 32 * j, s, j, sum);
-        return sum;
-    }
-    public static void Decode(byte* from, float* to)
-    {
-        float d = Formats.Half(from), m = Formats.Half(from + 2);
-        for (int j = 0; j < 8; j++) { var (s, n) = SixBits.Read(from + 4, j); var q = Part(from, j); Affine.Decode((sbyte*)&q, d * s, -m * n, to + 32 * j); }
-    }
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static Vector256<byte> Part(byte* p, int j)
+    public static Vector256<byte> Part(byte* p, int j)
     {
         var b = Vector256.Load(p + 48 + j / 2 * 32); var bit = Vector256.Create((byte)(1 << j));
         return (j % 2 == 0 ? b : (b.AsUInt16() >> 4).AsByte()) & Vector256.Create((byte)15) | Vector256.Equals(Vector256.Load(p + 16) & bit, bit) & Vector256.Create((byte)16);
@@ -98,7 +93,6 @@ public readonly unsafe struct Q6_K : IIntegerFormat
     public static int Block => 256;
     public static int BlockBytes => 210;
     public static void Few(byte* weights, int n, int k, float* x, int m, float* y) => Quantised.Integers<Q6_K>(weights, n, k, x, m, y);
-    public static void Rows(byte* weights, int n, int k, float* x, float* y) => Quantised.IntegerRows<Q6_K>(weights, n, k, x, y);
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> Dot(byte* from, short* x, Rounded* scales, Vector256<float> sum)
     {

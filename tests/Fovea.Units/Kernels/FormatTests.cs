@@ -74,8 +74,10 @@ public sealed class FormatTests
             }
             Assert.Throws<ArgumentException>(() => Quantised.MatMul<T>(new byte[T.BlockBytes], 1, T.Block + 1, new float[T.Block + 1], 1, new float[1]));
             Assert.Throws<ArgumentException>(() => Quantised.MatMul<T>(new byte[T.BlockBytes - 1], 1, T.Block, new float[T.Block], 1, new float[1]));
+            Assert.Throws<ArgumentException>(() => Pointers<T>(T.Block + 1));
         }
     }
+    static unsafe void Pointers<T>(int k) where T : struct, INumberFormat { var w = new byte[2 * T.BlockBytes]; var x = new float[k]; float y; fixed (byte* p = w) fixed (float* q = x) Quantised.MatMul<T>(p, 1, k, q, 1, &y); }
     [Fact] public void Products_with_weights_in_a_format_are_those_with_the_decoded_weights() => Every(new Multiplies());
 
     [Fact]
@@ -125,6 +127,6 @@ public sealed class FormatTests
             for (int i = 0; i < lse.Length; i++) Assert.Equal(lse[i], pse[i], 2e-4f);
             Assert.Throws<ArgumentException>(() => QuantisedAttention.Forward<Plain, Causal, TKeys, TValues>(s, q, kb.AsSpan(1), vb, offset, default, new(), new(), p, pse));
         }
-        Check<Float32, Float32>(); Check<BFloat16, Float16>(); Check<Q8_0, Q8_0>(); Check<Q4_0, Q4_1>(); Check<Q8_0, Q2>();
+        Check<Float32, Float32>(); Check<BFloat16, Float16>(); Check<Q8_0, Q8_0>(); Check<Q4_0, Q4_1>(); Check<Q8_0, Q2>(); Check<Float16, BFloat16>(); Check<Q4_0, Q4_0>(); Check<Q4_1, Q8_0>();
     }
 }
