@@ -97,6 +97,12 @@ internal static unsafe class Panel
         if (Sse.IsSupported) for (long i = 0; i < n; i += 64 / sizeof(Real)) Sse.Prefetch0(x + i);
     }
 
+    /// <summary>Fetches the share [part, part + step) of parts of the size numbers at x.</summary>
+    public static void FetchShare(Real* x, long size, int part, int step, int parts) => Fetch(x + size * part / parts, size * Math.Min(parts, part + step) / parts - size * part / parts);
+
+    /// <summary>As <see cref="FetchShare"/>, of the size numbers that follow those at x.</summary>
+    public static void FetchNext(Real* x, long size, int part, int step, int parts) => FetchShare(x + size, size, part, step, parts);
+
     /// <summary>y = s·x.</summary>
     public static void Scale<TLanes, V>(Real* x, Real* y, Real s, int n) where TLanes : struct, ILanes<V> where V : struct
     {

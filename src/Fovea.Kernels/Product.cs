@@ -58,20 +58,18 @@ readonly unsafe struct Product(Real* a, nint aRow, nint aStep, Real* b, nint bSt
             Pack.Transposed(B, BColumn, N, K, b, (int)step);
         }
         // What follows belongs to the next product of a batch, and is fetched meanwhile.
-        int tall = Micro.Rows<V>(), wide = 2 * TLanes.Count; long tiles = (long)((M + tall - 1) / tall) * ((N + wide - 1) / wide), x = 0;
+        int tall = Micro.Rows<V>(), wide = 2 * TLanes.Count; int tiles = (M + tall - 1) / tall * ((N + wide - 1) / wide), x = 0;
         for (int j = 0; j < N; j += wide)
         {
             Real* panel = b + j; nint pitch = step; Real* padded = null;
             if (BColumn == 1 && N - j < wide) { padded = scratch.Take((long)K * wide); Pack.Straight<TLanes, V>(b + j, step, N - j, K, padded, wide, 0); panel = padded; pitch = wide; }
             for (int i = 0; i < M; i += tall, x++)
             {
-                Next(A, (long)M * K, x, tiles); Next(B, (long)K * N, x, tiles); Next(C, (long)M * N, x, tiles);
+                Panel.FetchNext(A, (long)M * K, x, 1, tiles); Panel.FetchNext(B, (long)K * N, x, 1, tiles); Panel.FetchNext(C, (long)M * N, x, 1, tiles);
                 Strip<TLanes, V>(A + i * ARow, ARow, AStep, tall * ARow, Math.Min(tall, M - i), panel, pitch, C + (nint)i * N + j, N, Math.Min(wide, N - j), K, Add);
             }
         }
     }
-
-    static void Next(Real* x, long size, long part, long parts) => Panel.Fetch(x + size + size * part / parts, size * (part + 1) / parts - size * part / parts);
 
     /// <summary>Rows of a packed panel: one to spare, or else panels of even sizes would lie in the same lines of the cache.</summary>
     public static int Pitch(int count) => count + 1;
