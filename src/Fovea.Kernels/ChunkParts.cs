@@ -26,14 +26,14 @@ internal readonly unsafe struct ChunkParts(int D, int E, int n, Decays decays, b
         {
             Panel.FetchNext(q, C * D, e, wide, E);
             Panel.Product<TLanes, V>(seen, D, 1, s + e, E, o + e, E, n, D, Math.Min(wide, E - e), false);
-            Panel.FetchNext(k, C * D, e, wide, E);
+            Panel.FetchNext(o, C * E, e, wide, E);
         }
-        Scores<TLanes, V>(q, kT, p, false);
+        Scores<TLanes, V>(q, kT, p, false, k + C * D);
         for (int e = 0; e < E; e += wide)
         {
             Panel.FetchNext(v, C * E, e, wide, E);
             Triangle.Lower<TLanes, V>(p, v + e, o + e, E, n, Math.Min(wide, E - e));
-            Panel.FetchNext(o, C * E, e, wide, E); Panel.FetchNext(s, D * E, e, wide, E);
+            Panel.FetchNext(s, D * E, e, wide, E);
         }
     }
 

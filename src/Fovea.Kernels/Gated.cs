@@ -118,7 +118,7 @@ internal readonly unsafe struct GatedBackward(ScanSize z, Real* q, Real* k, Real
         var scores = new GatedScores(qc, kc, gc, n, D);
         scores.Forward<TLanes, V>(p);
         Panel.Transpose(vc, n, E, vT, C);
-        Triangle.Scores<TLanes, V>(doc, vT, dp, n, E);
+        Triangle.Scores<TLanes, V>(doc, vT, dp, n, E, dvc, E);
         Triangle.Upper<TLanes, V>(p, doc, E, dvc, E, n, E, true);
         scores.Backward<TLanes, V>(dp, dqc, dkc, dgc);
         // What the outputs see of the state before the chunk, and what the state after it keeps of the steps and of the state before.
