@@ -95,6 +95,7 @@ int main(int argc, char **argv) {
   for (int n = 256; n <= (quick ? 512 : 2048); n *= 2) { measure('N', n, n, n, 1); measure('B', n, n, n, 1); measure('A', n, n, n, 1); }
   int shapes[2][3] = { { 512, 1408, 512 }, { 2048, 256, 688 } };
   for (int i = 0; i < 2; i++) { int *s = shapes[i]; measure('N', s[0], s[1], s[2], 1); measure('B', s[0], s[1], s[2], 1); if (!quick) measure('A', s[0], s[1], s[2], 1); }
+  measure('B', 2048, 64, 2048, 1); measure('N', 2048, 2048, 64, 1); measure('N', 64, 4096, 64, 1);
   int rows[3] = { 1, 8, 32 };
   for (int i = 0; i < (quick ? 2 : 3); i++) { measure('N', rows[i], 4096, 4096, 1); measure('B', rows[i], 4096, 4096, 1); }
   measure('N', 64, 64, 64, 256); measure('B', 64, 64, 64, 256);

@@ -9,33 +9,31 @@ internal readonly unsafe struct ChunkParts(int D, int E, int n, Decays decays, b
 {
     const int C = ScanSize.Chunk;
 
-    /// <summary>p [C,C] = (q kᵀ)∘W for j ≤ i, or j &lt; i if strict, and 0 after, up to full registers. kT is [D,C].</summary>
-    public void Scores<TLanes, V>(Real* q, Real* kT, Real* p, bool strict) where TLanes : struct, ILanes<V> where V : struct
+    /// <summary>p [C,C] = (q kᵀ)∘W for j ≤ i, or j &lt; i if strict, and 0 after as far as <see cref="Triangle"/> reads. kT is [D,C]. Meanwhile soon [n,D], unless null, is fetched.</summary>
+    public void Scores<TLanes, V>(Real* q, Real* kT, Real* p, bool strict, Real* soon = null) where TLanes : struct, ILanes<V> where V : struct
     {
-        int wide = 2 * TLanes.Count, block = Micro.Rows<V>();
-        for (int i = 0; i < n; i += block)
-        {
-            int m = Math.Min(block, n - i), until = (i + m + wide - 1) / wide * wide;
-            Panel.Product<TLanes, V>(q + (long)i * D, D, 1, kT, C, p + i * C, C, m, D, until, false);
-            decays.Mask<TLanes, V>(p, i, i + m, until, decay, strict);
-        }
+        Triangle.Scores<TLanes, V>(q, kT, p, n, D, soon, D);
+        decays.Mask<TLanes, V>(p, n, decay, strict);
     }
 
-    /// <summary>o is overwritten. What follows the chunk in q, k, v and o is fetched meanwhile.</summary>
+    /// <summary>o is overwritten. What follows the chunk in q, k, v, o and after s is fetched meanwhile, in parts: the machine takes only so many at a time.</summary>
     public void Read<TLanes, V>(Real* q, Real* k, Real* v, Real* s, Real* o) where TLanes : struct, ILanes<V> where V : struct
     {
-        int wide = 2 * TLanes.Count, block = Micro.Rows<V>();
+        int wide = 2 * TLanes.Count;
         using var scratch = Scratch.Open(); Real* kT = scratch.Take((long)D * C), p = scratch.Take(C * C), seen = Scaled<TLanes, V>(q, decays.FromStart, scratch);
         Panel.Transpose(k, n, D, kT, C);
-        Panel.Product<TLanes, V>(seen, D, 1, s, E, o, E, n, D, E, false);
-        for (int i = 0; i < n; i += block)
+        for (int e = 0; e < E; e += wide)
         {
-            int m = Math.Min(block, n - i), until = (i + m + wide - 1) / wide * wide; long next = C + i;
-            Panel.Fetch(q + next * D, m * D); Panel.Fetch(k + next * D, m * D);
-            Panel.Product<TLanes, V>(q + (long)i * D, D, 1, kT, C, p + i * C, C, m, D, until, false);
-            Panel.Fetch(v + next * E, m * E); Panel.Fetch(o + next * E, m * E);     // in two parts: the machine takes only so many at a time
-            decays.Mask<TLanes, V>(p, i, i + m, until, decay, false);
-            Panel.Product<TLanes, V>(p + i * C, C, 1, v, E, o + (long)i * E, E, m, i + m, E, true);
+            Panel.FetchNext(q, C * D, e, wide, E);
+            Panel.Product<TLanes, V>(seen, D, 1, s + e, E, o + e, E, n, D, Math.Min(wide, E - e), false);
+            Panel.FetchNext(o, C * E, e, wide, E);
+        }
+        Scores<TLanes, V>(q, kT, p, false, k + C * D);
+        for (int e = 0; e < E; e += wide)
+        {
+            Panel.FetchNext(v, C * E, e, wide, E);
+            Triangle.Lower<TLanes, V>(p, v + e, o + e, E, n, Math.Min(wide, E - e));
+            Panel.FetchNext(s, D * E, e, wide, E);
         }
     }
 
@@ -45,24 +43,32 @@ internal readonly unsafe struct ChunkParts(int D, int E, int n, Decays decays, b
     /// </summary>
     public void ReadBack<TLanes, V>(Real* q, Real* k, Real* v, Real* s, Real* dO, Real* dq, Real* dk, Real* dv, Real* pairs, Real* seen, bool strict) where TLanes : struct, ILanes<V> where V : struct
     {
-        int wide = 2 * TLanes.Count, block = Micro.Rows<V>(); bool scores = dv is not null || pairs is not null;
+        int wide = 2 * TLanes.Count; bool scores = dv is not null || pairs is not null;
         using var scratch = Scratch.Open();
         Real* kT = scratch.Take((long)D * C), vT = scratch.Take((long)E * C), p = scratch.Take(C * C), dp = scratch.Take(C * C);
         Panel.Transpose(v, n, E, vT, C);
-        if (scores) { Panel.Transpose(k, n, D, kT, C); Scores<TLanes, V>(q, kT, p, strict); }
-        for (int i = 0; i < n; i += block)
+        if (scores) { Panel.Transpose(k, n, D, kT, C); Scores<TLanes, V>(q, kT, p, strict, dq); }
+        Triangle.Scores<TLanes, V>(dO, vT, dp, n, E, dk, D);
+        if (pairs is not null) AddProduct<TLanes, V>(p, dp, pairs);
+        decays.Mask<TLanes, V>(dp, n, decay, strict);
+        for (int d = 0; d < D; d += wide)
         {
-            int m = Math.Min(block, n - i), until = (i + m + wide - 1) / wide * wide;
-            Panel.Product<TLanes, V>(dO + (long)i * E, E, 1, vT, C, dp + i * C, C, m, E, until, false);
-            if (pairs is not null) AddProduct<TLanes, V>(p + i * C, dp + i * C, pairs + i * C, m, until);
-            decays.Mask<TLanes, V>(dp, i, i + m, until, decay, strict);
-            Panel.Product<TLanes, V>(dp + i * C, C, 1, k, D, dq + (long)i * D, D, m, i + m, D, true);
+            if (dv is not null) Panel.FetchShare(dv, (long)n * E, d, wide, D);
+            Triangle.Lower<TLanes, V>(dp, k + d, dq + d, D, n, Math.Min(wide, D - d));
+            if (s is not null) Panel.FetchShare(s, (long)D * E, d, wide, D);
         }
-        for (int j = 0; j < n; j += block)      // transposed scores: row j sees the steps from j on
+        // The walk is towards the start: what lies before the chunk comes next.
+        for (int d = 0; d < D; d += wide)
         {
-            int m = Math.Min(block, n - j);
-            Panel.Product<TLanes, V>(dp + j * C + j, 1, C, q + (long)j * D, D, dk + (long)j * D, D, m, n - j, D, true);
-            if (dv is not null) Panel.Product<TLanes, V>(p + j * C + j, 1, C, dO + (long)j * E, E, dv + (long)j * E, E, m, n - j, E, true);
+            Panel.FetchShare(q - C * D, C * D, d, wide, D);
+            Triangle.Upper<TLanes, V>(dp, q + d, D, dk + d, D, n, Math.Min(wide, D - d), true);
+            Panel.FetchShare(k - C * D, C * D, d, wide, D);
+        }
+        for (int e = 0; e < E && dv is not null; e += wide)
+        {
+            Panel.FetchShare(v - C * E, C * E, e, wide, E);
+            Triangle.Upper<TLanes, V>(p, dO + e, E, dv + e, E, n, Math.Min(wide, E - e), true);
+            Panel.FetchShare(dO - C * E, C * E, e, wide, E);
         }
         if (s is not null) Join<TLanes, V>(dO, s, q, dq, decays.FromStart, seen);
     }
@@ -105,11 +111,11 @@ internal readonly unsafe struct ChunkParts(int D, int E, int n, Decays decays, b
         }
     }
 
-    /// <summary>c += a∘b on rows of C numbers, up to column until.</summary>
+    /// <summary>c += a∘b [C,C] for j ≤ i, up to full registers.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void AddProduct<TLanes, V>(Real* a, Real* b, Real* c, int rows, int until) where TLanes : struct, ILanes<V> where V : struct
+    void AddProduct<TLanes, V>(Real* a, Real* b, Real* c) where TLanes : struct, ILanes<V> where V : struct
     {
-        for (int i = 0; i < rows; i++) for (int j = i * C; j < i * C + until; j += TLanes.Count) TLanes.Store(c + j, TLanes.Fma(TLanes.Load(a + j), TLanes.Load(b + j), TLanes.Load(c + j)));
+        for (int i = 0; i < n; i++) for (int j = i * C; j <= i * C + i; j += TLanes.Count) TLanes.Store(c + j, TLanes.Fma(TLanes.Load(a + j), TLanes.Load(b + j), TLanes.Load(c + j)));
     }
 
     /// <summary>

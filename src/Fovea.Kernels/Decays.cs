@@ -76,16 +76,18 @@ internal unsafe struct Decays
         for (int i = 0; i < n; i += TLanes.Count) TLanes.Store(x + i, TLanes.Exp2(TLanes.Mul(TLanes.Load(x + i), TLanes.Set(Curve.Log2E))));
     }
 
-    /// <summary>Rows [r0, r1) of the scores p [C,C], of which columns up to until were computed: p[i,j] is multiplied with the ratio for j ≤ i, unless there is no decay, and becomes 0 after, on the diagonal too if strict.</summary>
+    /// <summary>Scores p [C,C] of n steps, as <see cref="Triangle.Scores"/> leaves them: p[i,j] is multiplied with the ratio for j ≤ i, unless there is no decay, and becomes 0 after, on the diagonal too if strict.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public readonly void Mask<TLanes, V>(Real* p, int r0, int r1, int until, bool decay, bool strict) where TLanes : struct, ILanes<V> where V : struct
+    public readonly void Mask<TLanes, V>(Real* p, int n, bool decay, bool strict) where TLanes : struct, ILanes<V> where V : struct
     {
-        int w = TLanes.Count;
-        for (int i = r0; i < r1; i++)
+        int w = TLanes.Count; V zero = TLanes.Set(0);
+        for (int i = 0; i < n; i++)
         {
             Real* row = p + i * C, ratio = Ratio(i);
-            if (decay) for (int j = 0; j <= i; j += w) TLanes.Store(row + j, TLanes.Mul(TLanes.Load(row + j), TLanes.Load(ratio + j)));
-            for (int j = strict ? i : i + 1; j < until; j++) row[j] = 0;
+            if (decay) for (int k = 0; k <= i; k += w) TLanes.Store(row + k, TLanes.Mul(TLanes.Load(row + k), TLanes.Load(ratio + k)));
+            int j = strict ? i : i + 1;
+            for (; j % w != 0; j++) row[j] = 0;
+            for (int until = Math.Min(C, j + 2 * Widest); j < until; j += w) TLanes.Store(row + j, zero);
         }
     }
 }

@@ -13,8 +13,7 @@ public static unsafe class DeltaScan
 
     internal static void Forward(in ScanSize z, ReadOnlySpan<Real> q, ReadOnlySpan<Real> k, ReadOnlySpan<Real> v, ReadOnlySpan<Real> gate, Span<Real> state, Span<Real> o, Span<Real> checkpoints, Width width)
     {
-        Check(z, q, k, v, gate); Guard.Holds(state, (long)z.Rows * z.State); Guard.Holds(o, (long)z.Rows * z.Length * z.ValueDim);
-        if (!checkpoints.IsEmpty) Guard.Holds(checkpoints, z.Checkpoints);
+        Check(z, q, k, v, gate); ScanCheck.Outputs(z, state, o, checkpoints);
         fixed (Real* pq = q, pk = k, pv = v, pg = gate, ps = state, po = o, pc = checkpoints)
         {
             using var scratch = Scratch.Open(); var walk = Walk(z, width);
@@ -30,9 +29,7 @@ public static unsafe class DeltaScan
     internal static void Backward(in ScanSize z, ReadOnlySpan<Real> q, ReadOnlySpan<Real> k, ReadOnlySpan<Real> v, ReadOnlySpan<Real> gate, ReadOnlySpan<Real> checkpoints, ReadOnlySpan<Real> dO,
         Span<Real> dState, Span<Real> dq, Span<Real> dk, Span<Real> dv, Span<Real> dgate, Width width)
     {
-        long steps = (long)z.Rows * z.Length;
-        Check(z, q, k, v, gate); Guard.Holds(checkpoints, z.Checkpoints); Guard.Holds(dO, steps * z.ValueDim); Guard.Holds(dState, (long)z.Rows * z.State);
-        Guard.Holds(dq, steps * z.Dim); Guard.Holds(dk, steps * z.Dim); Guard.Holds(dv, steps * z.ValueDim); Guard.Holds(dgate, steps * z.GateDim);
+        Check(z, q, k, v, gate); Guard.Holds(checkpoints, z.Checkpoints); ScanCheck.Gradients(z, dO, dState, dq, dk, dv); Guard.Holds(dgate, (long)z.Rows * z.Length * z.GateDim);
         fixed (Real* pq = q, pk = k, pv = v, pg = gate, pc = checkpoints, pdo = dO, pds = dState, pdq = dq, pdk = dk, pdv = dv, pdg = dgate)
         {
             using var scratch = Scratch.Open(); var walk = Walk(z, width);
@@ -46,9 +43,8 @@ public static unsafe class DeltaScan
 
     static void Check(in ScanSize z, ReadOnlySpan<Real> q, ReadOnlySpan<Real> k, ReadOnlySpan<Real> v, ReadOnlySpan<Real> gate)
     {
-        long steps = (long)z.Rows * z.Length;
         if (z.GateDim is not (1 or 2)) throw new ArgumentException($"a step has {z.GateDim} gates, expected 1 (β) or 2 (α, β)");
-        Guard.Holds(q, steps * z.Dim); Guard.Holds(k, steps * z.Dim); Guard.Holds(v, steps * z.ValueDim); Guard.Holds(gate, steps * z.GateDim);
+        ScanCheck.Inputs(z, q, k, v); Guard.Holds(gate, (long)z.Rows * z.Length * z.GateDim);
     }
 }
 

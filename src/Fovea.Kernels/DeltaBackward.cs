@@ -19,13 +19,13 @@ internal readonly unsafe struct DeltaBackward(DeltaChunk chunks, Real* checkpoin
 
     public void Before<TLanes, V>(int row, int chunk, long slot) where TLanes : struct, ILanes<V> where V : struct
     {
-        int n = chunks.Steps(chunk), D = chunks.D, E = chunks.E, block = Micro.Rows<V>(); using var scratch = Scratch.Open(); var decays = Decays.Take(scratch);
+        int n = chunks.Steps(chunk), D = chunks.D, E = chunks.E; using var scratch = Scratch.Open(); var decays = Decays.Take(scratch);
         var parts = chunks.Parts<TLanes, V>(row, chunk, ref decays, true); Real* doc = dO + chunks.At(row, chunk) * E, p = scratch.Take(C * C), kT = scratch.Take((long)D * C);
         chunks.System<TLanes, V>(row, chunk, parts, Lower(slot));
         chunks.Solve<TLanes, V>(row, chunk, decays, Lower(slot), StateAt(row, chunk), X(slot), W(slot), 0, E);
         Panel.Transpose(chunks.K(row, chunk), n, D, kT, C);
         parts.Scores<TLanes, V>(chunks.Q(row, chunk), kT, p, false);
-        for (int j = 0; j < n; j += block) Panel.Product<TLanes, V>(p + j * C + j, 1, C, doc + (long)j * E, E, DW(slot) + (long)j * E, E, Math.Min(block, n - j), n - j, E, false);
+        Triangle.Upper<TLanes, V>(p, doc, E, DW(slot), E, n, E, false);
         Panel.Product<TLanes, V>(parts.Scaled<TLanes, V>(chunks.Q(row, chunk), decays.FromStart, scratch), 1, D, doc, E, DS(slot), E, D, n, E, false);
     }
 

@@ -41,7 +41,7 @@ readonly unsafe struct FlashBackwardMemory<TLanes, V> where TLanes : struct, ILa
     public void Open(in AttentionSize s, in FlashBackwardData data, long row, int n)
     {
         for (int r = 0; r < n; r++) FlashRows.Scale<TLanes, V>(data.Q + (row + r) * s.Dim, s.Scale, Q + (nint)r * D, s.Dim, D);
-        Pack.Straight<TLanes, V>(data.DO + row * s.ValueDim, s.ValueDim, s.ValueDim, n, DO, E);
+        Pack.Straight<TLanes, V>(data.DO + row * s.ValueDim, s.ValueDim, s.ValueDim, n, DO, E, 0);
         Panels(Q, D, D, n, QP, rows); Panels(DO, E, E, n, DOP, rows);
         new Span<Real>(DQ, n * D).Clear();
     }
@@ -58,7 +58,7 @@ readonly unsafe struct FlashBackwardMemory<TLanes, V> where TLanes : struct, ILa
     static void Panels(Real* x, nint ld, int columns, int n, Real* to, int capacity)
     {
         int wide = 2 * TLanes.Count;
-        for (int c = 0; c < columns; c += wide) Pack.Straight<TLanes, V>(x + c, ld, Math.Min(wide, columns - c), n, to + (nint)c * capacity, wide);
+        for (int c = 0; c < columns; c += wide) Pack.Straight<TLanes, V>(x + c, ld, Math.Min(wide, columns - c), n, to + (nint)c * capacity, wide, 0);
     }
 
     /// <summary>Zeros in places [from, to) of some rows of P and dS.</summary>

@@ -40,7 +40,7 @@ readonly unsafe struct FlashForward<TScore, TPattern, TWeights>(AttentionSize s,
                 long key = (long)head * s.KeyRows + first * wide; int keys = Math.Min(s.Keys, last * wide) - first * wide;
                 // Panels are read from end to end; columns of whole rows would fall on few sets of the cache.
                 for (int c = 0; c < padded; c += wide)
-                    Pack.Straight<TLanes, V>(f.v + key * s.ValueDim + c, s.ValueDim, Math.Min(wide, s.ValueDim - c), keys, values + (long)head * s.Keys * padded + ((long)c * s.Keys + (long)first * wide * wide), wide);
+                    Pack.Straight<TLanes, V>(f.v + key * s.ValueDim + c, s.ValueDim, Math.Min(wide, s.ValueDim - c), keys, values + (long)head * s.Keys * padded + ((long)c * s.Keys + (long)first * wide * wide), wide, 0);
             }
         }
     }

@@ -13,8 +13,7 @@ public static unsafe class GatedScan
 
     internal static void Forward(in ScanSize z, ReadOnlySpan<Real> q, ReadOnlySpan<Real> k, ReadOnlySpan<Real> v, ReadOnlySpan<Real> gate, Span<Real> state, Span<Real> o, Span<Real> checkpoints, Width width)
     {
-        Check(z, q, k, v, gate); Guard.Holds(state, (long)z.Rows * z.State); Guard.Holds(o, (long)z.Rows * z.Length * z.ValueDim);
-        if (!checkpoints.IsEmpty) Guard.Holds(checkpoints, z.Checkpoints);
+        Check(z, q, k, v, gate); ScanCheck.Outputs(z, state, o, checkpoints);
         fixed (Real* pq = q, pk = k, pv = v, pg = gate, ps = state, po = o, pc = checkpoints)
         {
             using var scratch = Scratch.Open(); var walk = Walk(z, width);
@@ -30,9 +29,7 @@ public static unsafe class GatedScan
     internal static void Backward(in ScanSize z, ReadOnlySpan<Real> q, ReadOnlySpan<Real> k, ReadOnlySpan<Real> v, ReadOnlySpan<Real> gate, ReadOnlySpan<Real> checkpoints, ReadOnlySpan<Real> dO,
         Span<Real> dState, Span<Real> dq, Span<Real> dk, Span<Real> dv, Span<Real> dgate, Width width)
     {
-        long steps = (long)z.Rows * z.Length;
-        Check(z, q, k, v, gate); Guard.Holds(checkpoints, z.Checkpoints); Guard.Holds(dO, steps * z.ValueDim); Guard.Holds(dState, (long)z.Rows * z.State);
-        Guard.Holds(dq, steps * z.Dim); Guard.Holds(dk, steps * z.Dim); Guard.Holds(dv, steps * z.ValueDim); Guard.Holds(dgate, steps * z.Dim);
+        Check(z, q, k, v, gate); Guard.Holds(checkpoints, z.Checkpoints); ScanCheck.Gradients(z, dO, dState, dq, dk, dv); Guard.Holds(dgate, (long)z.Rows * z.Length * z.Dim);
         fixed (Real* pq = q, pk = k, pv = v, pg = gate, pc = checkpoints, pdo = dO, pds = dState, pdq = dq, pdk = dk, pdv = dv, pdg = dgate)
         {
             using var scratch = Scratch.Open(); var walk = Walk(z, width);
@@ -45,9 +42,8 @@ public static unsafe class GatedScan
 
     static void Check(in ScanSize z, ReadOnlySpan<Real> q, ReadOnlySpan<Real> k, ReadOnlySpan<Real> v, ReadOnlySpan<Real> gate)
     {
-        long steps = (long)z.Rows * z.Length;
         if (z.GateDim != z.Dim) throw new ArgumentException($"a step has {z.GateDim} gates, expected D = {z.Dim}");
-        Guard.Holds(q, steps * z.Dim); Guard.Holds(k, steps * z.Dim); Guard.Holds(v, steps * z.ValueDim); Guard.Holds(gate, steps * z.Dim);
+        ScanCheck.Inputs(z, q, k, v); Guard.Holds(gate, (long)z.Rows * z.Length * z.Dim);
     }
 }
 
@@ -78,16 +74,16 @@ internal readonly unsafe struct GatedForward(ScanSize z, Real* q, Real* k, Real*
 
     public void After<TLanes, V>(int row, int chunk, long slot) where TLanes : struct, ILanes<V> where V : struct
     {
-        long at = At(row, chunk); int n = Steps(chunk), D = z.Dim, E = z.ValueDim, block = Micro.Rows<V>(); using var scratch = Scratch.Open();
+        long at = At(row, chunk); int n = Steps(chunk), D = z.Dim, E = z.ValueDim, wide = 2 * TLanes.Count; using var scratch = Scratch.Open();
         Real* seen = scratch.Take((long)n * D), p = scratch.Take(C * C), oc = o + at * E;
         Gates.FromStart<TLanes, V>(q + at * D, gate + at * D, seen, n, D);
         Panel.Product<TLanes, V>(seen, D, 1, StateAt(row, chunk, slot), E, oc, E, n, D, E, false);
         new GatedScores(q + at * D, k + at * D, gate + at * D, n, D).Forward<TLanes, V>(p);
-        for (int i = 0; i < n; i += block)
+        for (int e = 0; e < E; e += wide)
         {
-            int m = Math.Min(block, n - i); long next = at + C + i;
-            Panel.Fetch(q + next * D, m * D); Panel.Fetch(k + next * D, m * D); Panel.Fetch(gate + next * D, m * D); Panel.Fetch(v + next * E, m * E); Panel.Fetch(o + next * E, m * E);
-            Panel.Product<TLanes, V>(p + i * C, C, 1, v + at * E, E, oc + (long)i * E, E, m, i + m, E, true);
+            Panel.FetchNext(q + at * D, C * D, e, wide, E); Panel.FetchNext(k + at * D, C * D, e, wide, E); Panel.FetchNext(gate + at * D, C * D, e, wide, E);
+            Triangle.Lower<TLanes, V>(p, v + at * E + e, oc + e, E, n, Math.Min(wide, E - e));
+            Panel.FetchNext(v + at * E, C * E, e, wide, E); Panel.FetchNext(oc, C * E, e, wide, E);
         }
     }
 }
@@ -116,18 +112,14 @@ internal readonly unsafe struct GatedBackward(ScanSize z, Real* q, Real* k, Real
 
     public void After<TLanes, V>(int row, int chunk, long slot) where TLanes : struct, ILanes<V> where V : struct
     {
-        long at = At(row, chunk); int n = Steps(chunk), D = z.Dim, E = z.ValueDim, wide = 2 * TLanes.Count, block = Micro.Rows<V>(); using var scratch = Scratch.Open();
+        long at = At(row, chunk); int n = Steps(chunk), D = z.Dim, E = z.ValueDim; using var scratch = Scratch.Open();
         Real* p = scratch.Take(C * C), dp = scratch.Take(C * C), vT = scratch.Take((long)E * C), sT = scratch.Take(z.State), x = scratch.Take((long)C * Math.Max(D, E)), total = scratch.Take(D);
         Real* qc = q + at * D, kc = k + at * D, vc = v + at * E, gc = gate + at * D, doc = dO + at * E, dqc = dq + at * D, dkc = dk + at * D, dvc = dv + at * E, dgc = dgate + at * D, s = checkpoints + ((long)row * z.Chunks + chunk) * z.State, ds = slots + slot * z.State;
         var scores = new GatedScores(qc, kc, gc, n, D);
         scores.Forward<TLanes, V>(p);
         Panel.Transpose(vc, n, E, vT, C);
-        for (int i = 0; i < n; i += block)
-        {
-            int m = Math.Min(block, n - i), until = (i + m + wide - 1) / wide * wide;
-            Panel.Product<TLanes, V>(doc + (long)i * E, E, 1, vT, C, dp + i * C, C, m, E, until, false);
-            Panel.Product<TLanes, V>(p + i * C + i, 1, C, doc + (long)i * E, E, dvc + (long)i * E, E, m, n - i, E, true);
-        }
+        Triangle.Scores<TLanes, V>(doc, vT, dp, n, E, dvc, E);
+        Triangle.Upper<TLanes, V>(p, doc, E, dvc, E, n, E, true);
         scores.Backward<TLanes, V>(dp, dqc, dkc, dgc);
         // What the outputs see of the state before the chunk, and what the state after it keeps of the steps and of the state before.
         Panel.Transpose(s, D, E, sT, D); Panel.Product<TLanes, V>(doc, E, 1, sT, D, x, D, n, E, D, false);

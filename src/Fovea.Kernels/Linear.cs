@@ -15,8 +15,7 @@ public static unsafe class LinearScan
 
     internal static void Forward(in ScanSize z, ReadOnlySpan<Real> q, ReadOnlySpan<Real> k, ReadOnlySpan<Real> v, ReadOnlySpan<Real> logA, Span<Real> state, Span<Real> o, Span<Real> checkpoints, Width width)
     {
-        Check(z, q, k, v, logA); Guard.Holds(state, (long)z.Rows * z.State); Guard.Holds(o, (long)z.Rows * z.Length * z.ValueDim);
-        if (!checkpoints.IsEmpty) Guard.Holds(checkpoints, z.Checkpoints);
+        Check(z, q, k, v, logA); ScanCheck.Outputs(z, state, o, checkpoints);
         fixed (Real* pq = q, pk = k, pv = v, pa = logA, ps = state, po = o, pc = checkpoints)
         {
             using var scratch = Scratch.Open(); var walk = Walk(z, width);
@@ -36,8 +35,7 @@ public static unsafe class LinearScan
     internal static void Backward(in ScanSize z, ReadOnlySpan<Real> q, ReadOnlySpan<Real> k, ReadOnlySpan<Real> v, ReadOnlySpan<Real> logA, ReadOnlySpan<Real> checkpoints, ReadOnlySpan<Real> dO,
         Span<Real> dState, Span<Real> dq, Span<Real> dk, Span<Real> dv, Span<Real> dlogA, Width width)
     {
-        Check(z, q, k, v, logA); Guard.Holds(dO, (long)z.Rows * z.Length * z.ValueDim); Guard.Holds(dState, (long)z.Rows * z.State);
-        Guard.Holds(dq, (long)z.Rows * z.Length * z.Dim); Guard.Holds(dk, (long)z.Rows * z.Length * z.Dim); Guard.Holds(dv, (long)z.Rows * z.Length * z.ValueDim);
+        Check(z, q, k, v, logA); ScanCheck.Gradients(z, dO, dState, dq, dk, dv);
         if (!dlogA.IsEmpty && dlogA.Length != logA.Length) throw new ArgumentException($"dlogA holds {dlogA.Length} numbers, expected {logA.Length} as logA, or none");
         if (!checkpoints.IsEmpty) Guard.Holds(checkpoints, z.Checkpoints);
         else if (!dlogA.IsEmpty) throw new ArgumentException("the gradient of logA needs the checkpoints");
@@ -70,7 +68,7 @@ public static unsafe class LinearScan
 
     static void Check(in ScanSize z, ReadOnlySpan<Real> q, ReadOnlySpan<Real> k, ReadOnlySpan<Real> v, ReadOnlySpan<Real> logA)
     {
-        Guard.Holds(q, (long)z.Rows * z.Length * z.Dim); Guard.Holds(k, (long)z.Rows * z.Length * z.Dim); Guard.Holds(v, (long)z.Rows * z.Length * z.ValueDim);
+        ScanCheck.Inputs(z, q, k, v);
         if (!logA.IsEmpty && logA.Length != z.Rows && logA.Length != (long)z.Rows * z.Length) throw new ArgumentException($"logA holds {logA.Length} numbers, expected R·N = {(long)z.Rows * z.Length}, R = {z.Rows} or none");
         for (int i = 0; i < logA.Length; i++) if (!(logA[i] <= 0)) throw new ArgumentException($"logA[{i}] is {logA[i]}, must be at most 0");
     }

@@ -41,6 +41,15 @@ static unsafe class Micro
         else for (; tiles > 0; tiles--, b += bStep, c += wide) Rest<TLanes, V>(a, ars, aks, rows, b, bs, c, cs, k, add);
     }
 
+    /// <summary>As <see cref="Column"/> on whole groups of the tallest tile; from group to group k grows by more, or its first steps are left out if more &lt; 0: products with a triangle.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Stairs<TLanes, V>(Real* a, nint ars, nint aks, int groups, Real* b, nint bs, Real* c, nint cs, nint k, bool add, nint more) where TLanes : struct, ILanes<V> where V : struct
+    {
+        int tall = Rows<V>(); nint skip = Math.Max(0, -more);
+        if (tall == 12) K12<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add, groups, tall * ars + skip * aks, skip * bs, tall * cs, more);
+        else K6<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add, groups, tall * ars + skip * aks, skip * bs, tall * cs, more);
+    }
+
     static void Rest<TLanes, V>(Real* a, nint ars, nint aks, int rows, Real* b, nint bs, Real* c, nint cs, nint k, bool add) where TLanes : struct, ILanes<V> where V : struct
     {
         for (int done; rows > 0; rows -= done, a += done * ars, c += done * cs)
@@ -62,9 +71,9 @@ static unsafe class Micro
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void K12<TLanes, V>(Real* a, nint ars, nint aks, Real* b, nint bs, Real* c, nint cs, nint k, bool add, int groups, nint aStep, nint bStep, nint cStep) where TLanes : struct, ILanes<V> where V : struct
+    static void K12<TLanes, V>(Real* a, nint ars, nint aks, Real* b, nint bs, Real* c, nint cs, nint k, bool add, int groups, nint aStep, nint bStep, nint cStep, nint more = 0) where TLanes : struct, ILanes<V> where V : struct
     {
-        for (; groups > 0; groups--, a += aStep, b += bStep, c += cStep)
+        for (; groups > 0; groups--, a += aStep, b += bStep, c += cStep, k += more)
         {
             V l0 = TLanes.Set(0), l1 = l0, l2 = l0, l3 = l0, l4 = l0, l5 = l0, l6 = l0, l7 = l0, l8 = l0, l9 = l0, l10 = l0, l11 = l0, r0 = l0, r1 = l0, r2 = l0, r3 = l0, r4 = l0, r5 = l0, r6 = l0, r7 = l0, r8 = l0, r9 = l0, r10 = l0, r11 = l0;
             Real* p0 = a, p1 = a + 3 * ars, p2 = a + 6 * ars, p3 = a + 9 * ars;
@@ -129,9 +138,9 @@ static unsafe class Micro
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void K6<TLanes, V>(Real* a, nint ars, nint aks, Real* b, nint bs, Real* c, nint cs, nint k, bool add, int groups, nint aStep, nint bStep, nint cStep) where TLanes : struct, ILanes<V> where V : struct
+    static void K6<TLanes, V>(Real* a, nint ars, nint aks, Real* b, nint bs, Real* c, nint cs, nint k, bool add, int groups, nint aStep, nint bStep, nint cStep, nint more = 0) where TLanes : struct, ILanes<V> where V : struct
     {
-        for (; groups > 0; groups--, a += aStep, b += bStep, c += cStep)
+        for (; groups > 0; groups--, a += aStep, b += bStep, c += cStep, k += more)
         {
             V l0 = TLanes.Set(0), l1 = l0, l2 = l0, l3 = l0, l4 = l0, l5 = l0, r0 = l0, r1 = l0, r2 = l0, r3 = l0, r4 = l0, r5 = l0;
             Real* p0 = a, p1 = a + 3 * ars;

@@ -7,18 +7,33 @@ namespace Fovea.Kernels;
 /// <summary>Copies of matrix parts in the order in which <see cref="Micro"/> reads them: panels of a few rows or columns, one step of k after the other, padded with zeros.</summary>
 static unsafe class Pack
 {
-    /// <summary>dst[k·width + i] = src[k·ld + i] for i below columns, 0 from there to width.</summary>
+    // Rows that lie further apart than this are not read ahead by the machine.
+    const int Ahead = 256;
+
+    /// <summary>Panels of width columns, one after the other: dst[p·panel + k·width + i] = src[k·ld + p·width + i], with 0 behind the last of the columns.</summary>
+    // All panels go on by one row at a time: memory is read as it lies, and what comes some rows later is asked for.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Straight<TLanes, V>(Real* src, nint ld, int columns, nint count, Real* dst, int width) where TLanes : struct, ILanes<V> where V : struct
+    public static void Straight<TLanes, V>(Real* src, nint ld, int columns, nint count, Real* dst, int width, nint panel) where TLanes : struct, ILanes<V> where V : struct
     {
-        int w = TLanes.Count;
-        for (; count > 0; count--, src += ld, dst += width)
+        int w = TLanes.Count, full = columns / width * width;
+        for (nint left = count; left > 0; left--, src += ld, dst += width)
         {
-            int i = 0;
-            if (typeof(Real) == typeof(float) && columns == 6) { Vector128.Store(Vector128.Load(src), dst); *(double*)(dst + 4) = *(double*)(src + 4); i = 6; }     // the tile height at 256 bits
-            for (; i + w <= columns; i += w) TLanes.Store(dst + i, TLanes.Load(src + i));
-            for (; i < columns; i++) dst[i] = src[i];
-            for (; i < width; i++) dst[i] = 0;
+            Real* from = src, to = dst, end = src + full;
+            if (Sse.IsSupported && ld > Ahead) for (int i = 0; i < columns; i += 64 / sizeof(Real)) Sse.Prefetch0(src + 4 * ld + i);
+            if (width == 2 * w) for (; from < end; from += width, to += panel) { TLanes.Store(to, TLanes.Load(from)); TLanes.Store(to + w, TLanes.Load(from + w)); }
+            else if (typeof(Real) == typeof(float) && width == 6) for (; from < end; from += 6, to += panel) { Vector128.Store(Vector128.Load(from), to); *(double*)(to + 4) = *(double*)(from + 4); }     // the tile height at 256 bits
+            else
+                for (; from < end; from += width, to += panel)
+                {
+                    int i = 0;
+                    for (; i + w <= width; i += w) TLanes.Store(to + i, TLanes.Load(from + i));
+                    for (; i < width; i++) to[i] = from[i];
+                }
+            int rest = columns - full;
+            if (rest == 0) continue;
+            int x = 0;
+            for (; x < rest; x++) to[x] = from[x];
+            for (; x < width; x++) to[x] = 0;
         }
     }
 

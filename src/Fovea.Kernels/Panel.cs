@@ -20,9 +20,7 @@ internal static unsafe class Panel
             if (j < n) Product<Lanes1, Real>(a, rowStep, colStep, b + j, ldb, c + j, ldc, m, k, n - j, add);
             return;
         }
-        int tall = Micro.Rows<V>();
-        for (; j <= n - 2 * w; j += 2 * w)
-            for (i = 0; i < m; i += tall) Micro.Tile<TLanes, V>(a + i * rowStep, (nint)rowStep, (nint)colStep, Math.Min(tall, m - i), b + j, (nint)ldb, c + i * ldc + j, (nint)ldc, k, add);
+        for (; j <= n - 2 * w; j += 2 * w) Micro.Column<TLanes, V>(a, (nint)rowStep, (nint)colStep, m, b + j, (nint)ldb, c + j, (nint)ldc, k, add);
         if (n - j == w)
         {
             for (i = 0; i <= m - 4; i += 4) Tile4x1<TLanes, V>(a + i * rowStep, rowStep, colStep, b + j, ldb, c + i * ldc + j, ldc, k, add);
@@ -37,7 +35,7 @@ internal static unsafe class Panel
         int wide = 2 * TLanes.Count, tall = Micro.Rows<V>();
         using var scratch = Scratch.Open();
         Real* padded = scratch.Take((long)k * wide), tile = scratch.Take(tall * wide);
-        Pack.Straight<TLanes, V>(b, (nint)ldb, n, k, padded, wide);
+        Pack.Straight<TLanes, V>(b, (nint)ldb, n, k, padded, wide, 0);
         for (int i = 0; i < m; i += tall)
         {
             int height = Math.Min(tall, m - i);
@@ -98,6 +96,12 @@ internal static unsafe class Panel
     {
         if (Sse.IsSupported) for (long i = 0; i < n; i += 64 / sizeof(Real)) Sse.Prefetch0(x + i);
     }
+
+    /// <summary>Fetches the share [part, part + step) of parts of the size numbers at x.</summary>
+    public static void FetchShare(Real* x, long size, int part, int step, int parts) => Fetch(x + size * part / parts, size * Math.Min(parts, part + step) / parts - size * part / parts);
+
+    /// <summary>As <see cref="FetchShare"/>, of the size numbers that follow those at x.</summary>
+    public static void FetchNext(Real* x, long size, int part, int step, int parts) => FetchShare(x + size, size, part, step, parts);
 
     /// <summary>y = s·x.</summary>
     public static void Scale<TLanes, V>(Real* x, Real* y, Real s, int n) where TLanes : struct, ILanes<V> where V : struct

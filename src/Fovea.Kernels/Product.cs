@@ -3,21 +3,23 @@ using System.Runtime.Intrinsics.X86;
 namespace Fovea.Kernels;
 
 /// <summary>
-/// One product C[M,N] (+)= A·B with any strides of A and B, of which one is 1 on each side; C is row-major and dense. k is cut into slices of at
-/// most <see cref="Slice"/>; for each, what does not lie well is packed, and then blocks of C are computed in any order. The cuts depend on
-/// the sizes alone.
+/// One product C[M,N] (+)= A·B with any strides of A and B, of which one is 1 on each side; C is row-major and dense. Which way it goes, and every cut, depends on the
+/// sizes alone: single rows are read off B, small products are computed where they lie, sums longer than their result is large are split, and the rest is packed.
 /// </summary>
 readonly unsafe struct Product(Real* a, nint aRow, nint aStep, Real* b, nint bStep, nint bColumn, Real* c, int m, int n, int k, bool add)
 {
-    readonly Real* a = a, b = b, c = c; readonly nint aRow = aRow, aStep = aStep, bStep = bStep, bColumn = bColumn; readonly int m = m, n = n, k = k; readonly bool add = add;
-    // A slice of two registers of B columns stays in L1 (16 kB at 256 bits), a block of A in L2.
-    const int Slice = 256, BlockRows = 96, BlockColumns = 512;
+    public readonly Real* A = a, B = b, C = c; public readonly nint ARow = aRow, AStep = aStep, BStep = bStep, BColumn = bColumn; public readonly int M = m, N = n, K = k; public readonly bool Add = add;
     // Fewer multiply-adds than this are done before a second thread has woken up.
-    const long Alone = 1 << 17;
+    public const long Alone = 1 << 17;
+    // B of so many numbers stays in L2, of so many rows in few enough of its pages.
+    const int InPlace = 1 << 14, InPlaceRows = 256;
+    // Results that are no larger are summed up in parts if the sum is long.
+    const int Small = 1 << 14, Long = 2048;
 
-    public int M => m;
-    public int N => n;
-    public long Size => (long)m * n * k;
+    /// <summary>Steps of k that go together: two registers of columns of B stay in L1 (24 kB at 256 bits).</summary>
+    public static int Slice<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct => TLanes.Count * sizeof(Real) > 32 ? 256 : 384;
+
+    public long Size => (long)M * N * K;
 
     public static Product Of(Gemm.Kind kind, Real* a, Real* b, Real* c, int m, int k, int n, bool add) => kind switch
     {
@@ -27,91 +29,81 @@ readonly unsafe struct Product(Real* a, nint aRow, nint aStep, Real* b, nint bSt
     };
 
     /// <summary>The same product on the x-th matrices of a batch.</summary>
-    public Product At(long x) => new(a + x * m * k, aRow, aStep, b + x * k * n, bStep, bColumn, c + x * m * n, m, n, k, add);
+    public Product At(long x) => new(A + x * M * K, ARow, AStep, B + x * K * N, BStep, BColumn, C + x * M * N, M, N, K, Add);
+
+    /// <summary>The part of the sum that begins at step from, into a result of its own.</summary>
+    public Product Part(int from, int count, Real* to) => new(A + from * AStep, ARow, AStep, B + from * BStep, BStep, BColumn, to, M, N, count, false);
 
     public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct
     {
-        if (k == 0 && !add) new Span<Real>(c, checked(m * n)).Clear();
-        if (k == 0) return;
-        if (m == 1) { new RowProduct(a, aStep, b, bStep, bColumn, c, n, k, add).Run<TLanes, V>(); return; }
-        if (n == 1) { new RowProduct(b, bStep, a, aStep, aRow, c, m, k, add).Run<TLanes, V>(); return; }
-        if (m <= 4 && bStep == 1 && aStep == 1) { for (int i = 0; i < m; i++) new RowProduct(a + i * aRow, 1, b, 1, bColumn, c + (nint)i * n, n, k, add).Run<TLanes, V>(); return; }
-        Blocked<TLanes, V>();
+        if (K == 0 && !Add) new Span<Real>(C, checked(M * N)).Clear();
+        if (K == 0) return;
+        if (M == 1) new RowProduct(A, AStep, B, BStep, BColumn, C, N, K, Add).Run<TLanes, V>();
+        else if (N == 1) new RowProduct(B, BStep, A, AStep, ARow, C, M, K, Add).Run<TLanes, V>();
+        else if (M <= DotRows.Most && BStep == 1 && AStep == 1) new DotRows(this).Run<TLanes, V>();
+        else if (M <= SweepRows.Most && BColumn == 1 && Size > Alone) new SweepRows(this).Run<TLanes, V>();
+        else if ((long)M * N <= Small && K >= Long) new SplitSum(this).Run<TLanes, V>();
+        else if (K <= InPlaceRows && (long)K * N <= InPlace && Size <= 2 * Alone) Lying<TLanes, V>();
+        else if (Strips.Suits<TLanes, V>(this)) new Strips(this).Run<TLanes, V>();
+        else new Blocked(this).Run<TLanes, V>();
     }
 
-    void Blocked<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct
+    // Where the operands lie; only a transposed B is turned.
+    void Lying<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct
     {
-        int tall = Micro.Rows<V>(), wide = 2 * TLanes.Count, down = (m + tall - 1) / tall, across = (n + wide - 1) / wide;
-        int rows = Math.Min(BlockRows / tall, down), columns = Math.Min(Math.Max(1, BlockColumns / wide), across);
-        while ((long)((down + rows - 1) / rows) * ((across + columns - 1) / columns) < 32 && (rows > 4 || columns > 4))
-            if (columns * wide >= rows * tall && columns > 4 || rows <= 4) columns = (columns + 1) / 2; else rows = (rows + 1) / 2;
-        int slices = (k + Slice - 1) / Slice, slice = (k + slices - 1) / slices;
-        // Few rows do not repay a copy of B; only its last, narrower panel is needed with padding.
-        bool packA = m > tall && (aStep != 1 || aRow > Slice && n > 4 * wide), packB = bColumn != 1 || m > 2 * tall;
-        int firstB = packB ? 0 : n / wide;
-        using var scratch = Scratch.Open();
-        Real* pa = packA ? scratch.Take((long)down * tall * slice) : null, pb = scratch.Take((long)(across - firstB) * wide * slice);
-        for (int at = 0; at < k; at += slice)
+        Real* b = B; nint step = BStep; using var scratch = Scratch.Open();
+        if (BColumn != 1)
         {
-            var part = new Part<TLanes, V>(this, at, Math.Min(slice, k - at), pa, pb, packA ? down : 0, firstB, rows, columns);
-            int panels = across - firstB + (packA ? down : 0), blocks = part.Blocks;
-            if (panels > 0) Threads.For(panels, Size < Alone ? panels : Math.Max(1, panels / 64), new PackPart<TLanes, V>(part));
-            Threads.For(blocks, Size < Alone ? blocks : 1, part);
+            step = (N + 2 * TLanes.Count - 1) / (2 * TLanes.Count) * (2 * TLanes.Count); b = scratch.Take(K * step);
+            Pack.Transposed(B, BColumn, N, K, b, (int)step);
         }
-    }
-
-    /// <summary>One slice of k: packing, and the blocks of C.</summary>
-    readonly struct Part<TLanes, V>(Product p, int at, int count, Real* pa, Real* pb, int panelsA, int firstB, int rows, int columns) : IRows where TLanes : struct, ILanes<V> where V : struct
-    {
-        static int Tall => Micro.Rows<V>();
-        static int Wide => 2 * TLanes.Count;
-        int Across => (p.n + Wide * columns - 1) / (Wide * columns);
-        public int Blocks => (p.m + Tall * rows - 1) / (Tall * rows) * Across;
-
-        public void Pack(int panel)
+        // What follows belongs to the next product of a batch, and is fetched meanwhile.
+        int tall = Micro.Rows<V>(), wide = 2 * TLanes.Count; int tiles = (M + tall - 1) / tall * ((N + wide - 1) / wide), x = 0;
+        for (int j = 0; j < N; j += wide)
         {
-            if (panel < panelsA) { PackA(panel * Tall); return; }
-            int j = (panel - panelsA + firstB) * Wide, width = Math.Min(Wide, p.n - j); Real* to = pb + (nint)(panel - panelsA) * Wide * count;
-            if (p.bColumn == 1) Kernels.Pack.Straight<TLanes, V>(p.b + j + at * p.bStep, p.bStep, width, count, to, Wide);
-            else Kernels.Pack.Transposed(p.b + j * p.bColumn + at, p.bColumn, width, count, to, Wide);
-        }
-
-        void PackA(int i)
-        {
-            int height = Math.Min(Tall, p.m - i); Real* to = pa + (nint)i * count;
-            if (p.aStep == 1) Kernels.Pack.Transposed(p.a + i * p.aRow + at, p.aRow, height, count, to, Tall);
-            else Kernels.Pack.Straight<TLanes, V>(p.a + i + at * p.aStep, p.aStep, height, count, to, Tall);
-        }
-
-        public void Run(int from, int to) { for (int x = from; x < to; x++) Block(x / Across * rows * Tall, x % Across * columns * Wide); }
-
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        void Block(int i0, int j0)
-        {
-            int i1 = Math.Min(p.m, i0 + rows * Tall), j1 = Math.Min(p.n, j0 + columns * Wide); bool plus = p.add || at > 0;
-            Real* edge = stackalloc Real[12 * 2 * 16];
-            for (int j = j0; j < j1; j += Wide)
+            Real* panel = b + j; nint pitch = step; Real* padded = null;
+            if (BColumn == 1 && N - j < wide) { padded = scratch.Take((long)K * wide); Pack.Straight<TLanes, V>(b + j, step, N - j, K, padded, wide, 0); panel = padded; pitch = wide; }
+            for (int i = 0; i < M; i += tall, x++)
             {
-                int panel = j / Wide - firstB, width = Math.Min(Wide, p.n - j);
-                Real* b = panel < 0 ? p.b + at * p.bStep + j : pb + (nint)panel * Wide * count;
-                nint step = panel < 0 ? p.bStep : Wide;
-                for (int i = i0; i < i1; i += Tall)
-                {
-                    int height = Math.Min(Tall, i1 - i); Real* c = p.c + (nint)i * p.n + j;
-                    Real* a = panelsA > 0 ? pa + (nint)i * count : p.a + i * p.aRow + at * p.aStep;
-                    nint aRow = panelsA > 0 ? 1 : p.aRow, aStep = panelsA > 0 ? Tall : p.aStep;
-                    if (Sse.IsSupported) for (int r = 0; r < height; r++) Sse.Prefetch0(c + (nint)r * p.n);     // arrives while the tile is computed
-                    if (width == Wide) { Micro.Tile<TLanes, V>(a, aRow, aStep, height, b, step, c, p.n, count, plus); continue; }
-                    Micro.Tile<TLanes, V>(a, aRow, aStep, height, b, step, edge, Wide, count, false);
-                    for (int r = 0; r < height; r++)
-                        for (int x = 0; x < width; x++) c[(nint)r * p.n + x] = plus ? c[(nint)r * p.n + x] + edge[r * Wide + x] : edge[r * Wide + x];
-                }
+                Panel.FetchNext(A, (long)M * K, x, 1, tiles); Panel.FetchNext(B, (long)K * N, x, 1, tiles); Panel.FetchNext(C, (long)M * N, x, 1, tiles);
+                Strip<TLanes, V>(A + i * ARow, ARow, AStep, tall * ARow, Math.Min(tall, M - i), panel, pitch, C + (nint)i * N + j, N, Math.Min(wide, N - j), K, Add);
             }
         }
     }
 
-    readonly struct PackPart<TLanes, V>(Part<TLanes, V> part) : IRows where TLanes : struct, ILanes<V> where V : struct
+    /// <summary>Rows of a packed panel: one to spare, or else panels of even sizes would lie in the same lines of the cache.</summary>
+    public static int Pitch(int count) => count + 1;
+
+    /// <summary>Packs columns [from, from + columns) of a slice of B in panels of width columns.</summary>
+    public void PackB<TLanes, V>(int from, int columns, int at, int count, Real* to, int width) where TLanes : struct, ILanes<V> where V : struct
     {
-        public void Run(int from, int to) { for (int x = from; x < to; x++) part.Pack(x); }
+        if (BColumn == 1) Pack.Straight<TLanes, V>(B + from + at * BStep, BStep, columns, count, to, width, Pitch(count) * width);
+        else for (int j = 0; j < columns; j += width) Pack.Transposed(B + (from + j) * BColumn + at, BColumn, Math.Min(width, columns - j), count, to + (nint)j * Pitch(count), width);
+    }
+
+    /// <summary>Packs rows [from, from + rows) of a slice of A in panels of height rows.</summary>
+    public void PackA<TLanes, V>(int from, int rows, int at, int count, Real* to, int height) where TLanes : struct, ILanes<V> where V : struct
+    {
+        if (AStep != 1) Pack.Straight<TLanes, V>(A + from + at * AStep, AStep, rows, count, to, height, Pitch(count) * height);
+        else for (int i = 0; i < rows; i += height) Pack.Transposed(A + (from + i) * ARow + at, ARow, Math.Min(height, rows - i), count, to + (nint)i * Pitch(count), height);
+    }
+
+    /// <summary>
+    /// c[rows, width] = (or +=) A·B for one panel of B, of which width columns belong to C. Tiles of A lie tile numbers apart. The next lines of C are asked for while a tile is computed.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Strip<TLanes, V>(Real* a, nint aRow, nint aStep, nint tile, int rows, Real* b, nint bStep, Real* c, nint ldc, int width, int count, bool plus) where TLanes : struct, ILanes<V> where V : struct
+    {
+        int tall = Micro.Rows<V>(), wide = 2 * TLanes.Count; Real* edge = stackalloc Real[12 * 2 * 16]; bool packed = tile != tall * aRow;
+        for (int height; rows > 0; rows -= height, a += height == tall ? tile : height * aRow, c += height * ldc)
+        {
+            // Two tiles of four rows are faster than six rows and two.
+            height = !packed && tall == 6 && rows == 8 ? 4 : Math.Min(tall, rows);
+            if (Sse.IsSupported) for (int r = 0; r < height; r++) Sse.Prefetch0(c + r * ldc);
+            if (width == wide) { Micro.Tile<TLanes, V>(a, aRow, aStep, height, b, bStep, c, ldc, count, plus); continue; }
+            Micro.Tile<TLanes, V>(a, aRow, aStep, height, b, bStep, edge, wide, count, false);
+            for (int r = 0; r < height; r++)
+                for (int x = 0; x < width; x++) c[r * ldc + x] = plus ? c[r * ldc + x] + edge[r * wide + x] : edge[r * wide + x];
+        }
     }
 }

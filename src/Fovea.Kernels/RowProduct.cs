@@ -5,22 +5,42 @@ namespace Fovea.Kernels;
 readonly unsafe struct RowProduct(Real* x, nint xStep, Real* b, nint bStep, nint bColumn, Real* c, int n, int k, bool add)
 {
     const long Grain = 1 << 15;
+    // Parts of B, of rows as they lie: so many tasks, of so many rows at least, and of columns whose sums stay in L1.
+    const int Tasks = 16, Least = 64, Columns = 4096;
+
     public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct
     {
-        int grain = (int)Math.Clamp((Grain / k + 63) / 64 * 64, 64, Math.Max(64, n));
         using var scratch = Scratch.Open();
         Real* dense = x;
         if (xStep != 1) { dense = scratch.Take(k); for (int i = 0; i < k; i++) dense[i] = x[i * xStep]; }
-        Threads.For(n, grain, new Columns<TLanes, V>(dense, b, bStep, bColumn, c, k, add));
+        if (bStep == 1) { Threads.For(n, (int)Math.Clamp((Grain / k + 63) / 64 * 64, 64, Math.Max(64, n)), new Rows<TLanes, V>(dense, b, bColumn, c, k, add)); return; }
+        bool alone = (long)n * k < Product.Alone; int across = (n + Columns - 1) / Columns, parts = alone ? 1 : Math.Clamp(k / Least, 1, Math.Max(1, Tasks / across)), steps = (k + parts - 1) / parts; parts = (k + steps - 1) / steps;
+        // The first part goes straight into c, the others are added to it in their order.
+        Real* sums = scratch.Take((long)(parts - 1) * n);
+        if (!add) new Span<Real>(c, n).Clear();
+        new Span<Real>(sums, (parts - 1) * n).Clear();
+        Threads.For(across * parts, alone ? across : 1, new Sweeps<TLanes, V>(dense, b, bStep, c, n, k, steps, sums, parts));
+        for (int part = 1; part < parts; part++) Plus<TLanes, V>(c, 1, sums + (nint)(part - 1) * n, n);
     }
 
-    readonly struct Columns<TLanes, V>(Real* x, Real* b, nint bStep, nint bColumn, Real* c, int k, bool add) : IRows where TLanes : struct, ILanes<V> where V : struct
+    readonly struct Rows<TLanes, V>(Real* x, Real* b, nint bColumn, Real* c, int k, bool add) : IRows where TLanes : struct, ILanes<V> where V : struct
     {
         public void Run(int from, int to)
         {
             if (!add) new Span<Real>(c + from, to - from).Clear();
-            if (bStep == 1) Dots<TLanes, V>(x, b + from * bColumn, bColumn, c + from, to - from, k);
-            else Sweep<TLanes, V>(x, b + from, bStep, c + from, to - from, k);
+            Dots<TLanes, V>(x, b + from * bColumn, bColumn, c + from, to - from, k);
+        }
+    }
+
+    readonly struct Sweeps<TLanes, V>(Real* x, Real* b, nint ld, Real* c, int n, int k, int steps, Real* sums, int parts) : IRows where TLanes : struct, ILanes<V> where V : struct
+    {
+        public void Run(int from, int to)
+        {
+            for (int t = from; t < to; t++)
+            {
+                int part = t % parts, j = t / parts * Columns, at = part * steps;
+                Sweep<TLanes, V>(x + at, b + at * ld + j, ld, (part == 0 ? c : sums + (nint)(part - 1) * n) + j, Math.Min(Columns, n - j), Math.Min(steps, k - at));
+            }
         }
     }
 

@@ -8,6 +8,8 @@ sealed class GemmBenchmark() : Benchmark("gemm", "dense products: squares, shape
     {
         foreach (int n in meter.Sizes([256, 512], [1024, 2048])) { NN(meter, n, n, n); NT(meter, n, n, n); TN(meter, n, n, n); }
         foreach (var (m, k, n) in new[] { (512, 1408, 512), (2048, 256, 688) }) { NN(meter, m, k, n); NT(meter, m, k, n); if (!meter.Quick) TN(meter, m, k, n); }
+        // Scores and their product with the values, whose k or n is the size of a head; and a small result of a long sum.
+        NT(meter, 2048, 64, 2048); NN(meter, 2048, 2048, 64); NN(meter, 64, 4096, 64);
         // Few rows: every weight is read for little work, as in decoding.
         foreach (int m in meter.Sizes([1, 8], [32])) { NN(meter, m, 4096, 4096); NT(meter, m, 4096, 4096); }
         NN(meter, 64, 64, 64, 256); NT(meter, 64, 64, 64, 256);

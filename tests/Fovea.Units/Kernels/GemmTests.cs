@@ -35,7 +35,7 @@ public sealed class GemmTests
     // The guard numbers on both sides of c must survive.
     static void Agrees(Gemm.Kind kind, int m, int k, int n, int batch, bool add, Action<Real[], Real[], Memory<Real>> run)
     {
-        const int Rim = 40;
+        const int Rim = 37;
         var a = Numbers(batch * m * k, 1); var b = Numbers(batch * (kind == Gemm.Kind.TN ? m : k) * n, 2);
         int size = batch * (kind == Gemm.Kind.TN ? k : m) * n; var c = Numbers(size, 3);
         var whole = new Real[size + 2 * Rim]; Array.Fill(whole, 77); c.CopyTo(whole, Rim);
@@ -74,6 +74,15 @@ public sealed class GemmTests
     [InlineData(200, 1000, 97)]
     [InlineData(40, 257, 700)]
     [InlineData(1, 5000, 300)]
+    [InlineData(1, 70, 9001)]
+    [InlineData(5, 1203, 1100)]
+    [InlineData(8, 129, 700)]
+    [InlineData(7, 4111, 7)]
+    [InlineData(70, 2100, 71)]
+    [InlineData(90, 800, 333)]
+    [InlineData(333, 800, 90)]
+    [InlineData(130, 520, 530)]
+    [InlineData(201, 2048, 203)]
     public void Equals_the_double_loop_when_the_sum_is_cut_into_slices(int m, int k, int n)
     {
         foreach (var kind in Enum.GetValues<Gemm.Kind>())
@@ -97,9 +106,13 @@ public sealed class GemmTests
     static void Width<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct
     {
         foreach (var kind in Enum.GetValues<Gemm.Kind>())
-            foreach (var (m, k, n, batch) in new[] { (1, 7, 70, 1), (3, 70, 5, 2), (2, 20, 40, 1), (13, 33, 31, 3), (23, 300, 70, 1), (70, 40, 65, 1), (200, 16, 7, 1), (25, 9, 200, 1), (300, 25, 40, 1) })
+            foreach (var (rows, steps, n, batch) in new[] { (1, 7, 70, 1), (3, 70, 5, 2), (2, 20, 40, 1), (13, 33, 31, 3), (23, 300, 70, 1), (70, 40, 65, 1), (200, 16, 7, 1), (25, 9, 200, 1), (300, 25, 40, 1),
+                (1, 1000, 203, 1), (6, 603, 70, 1), (9, 2055, 20, 1), (50, 403, 130, 1), (130, 403, 50, 1), (101, 141, 133, 1), (101, 513, 111, 1) })
                 foreach (bool add in new[] { false, true })
+                {
+                    var (m, k) = kind == Gemm.Kind.TN ? (steps, rows) : (rows, steps);
                     Agrees(kind, m, k, n, batch, add, (a, b, c) => Gemm.Run<TLanes, V>(kind, a, b, c.Span, m, k, n, batch, add));
+                }
     }
 
     [Fact] public void Is_right_in_512_bits() => Width<Lanes512, Vector512<Real>>();
@@ -114,7 +127,7 @@ public sealed class GemmTests
         try
         {
             foreach (var kind in Enum.GetValues<Gemm.Kind>())
-                foreach (var (m, k, n, batch) in new[] { (300, 310, 290, 1), (1, 700, 900, 1), (40, 50, 60, 20), (700, 90, 33, 1), (4, 600, 700, 1) })
+                foreach (var (m, k, n, batch) in new[] { (300, 310, 290, 1), (1, 700, 900, 1), (40, 50, 60, 20), (700, 90, 33, 1), (4, 600, 700, 1), (6, 900, 600, 1), (50, 3000, 60, 1), (60, 500, 300, 1), (3000, 60, 50, 1), (1, 3000, 70, 1), (3000, 6, 700, 1) })
                 {
                     var a = Numbers(batch * m * k, 4); var b = Numbers(batch * (kind == Gemm.Kind.TN ? m : k) * n, 5); Real[]? first = null;
                     foreach (int threads in new[] { 1, 2, 3 })
