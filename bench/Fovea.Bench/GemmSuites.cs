@@ -69,6 +69,6 @@ public unsafe class Packing : IWorks
 
     readonly struct Body(Real* source, int stride, Real* panel, int width) : IWide
     {
-        public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct => Pack.Straight<TLanes, V>(source, stride, width, Length, panel, width);
+        public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct => Pack.Straight<TLanes, V>(source, stride, width, Length, panel, width, Length * width);
     }
 }
