@@ -17,15 +17,25 @@ static class CompareCommand
         var seconds = new Option<string?>("--seconds") { Description = "Give every mechanism the tokens that softmax attention trains on in about this time." };
         var tokens = new Option<string?>("--tokens") { Description = "Training tokens for every mechanism, instead of --seconds." };
         var lengths = new Option<string>("--lengths") { Description = "Prompt lengths at which time and memory are measured.", DefaultValueFactory = _ => "256,512,1024,2048" };
-        var recall = new Option<string>("--recall-steps") { Description = "Updates of the small model that shows recall.", DefaultValueFactory = _ => "700" };
+        var recall = new Option<string?>("--recall-steps") { Description = "Updates of the small models that show recall: 700 in the text suite, 2000 in the recall suite." };
         var output = new Option<string>("--out") { Description = "Folder for report.html, results.json and checkpoints.", DefaultValueFactory = _ => "fovea-report" };
         var resume = new Option<bool>("--resume") { Description = "Go on where an earlier run into the same folder stopped, with its settings." };
+        var suite = new Option<string>("--suite") { Description = "text: a language model and everything about it; recall: right answers in associative recall against bytes of state.", DefaultValueFactory = _ => "text" };
+        suite.AcceptOnlyFromAmong("text", "recall");
+        var widths = new Option<string>("--widths") { Description = "Channels of the models of the recall suite.", DefaultValueFactory = _ => "32,64,128" };
         var seed = Output.SeedOption();
         var json = Output.JsonOption();
-        var command = new Command("compare", "Trains a small language model with each mechanism on the same text and budget; measures quality, recall, speed and memory.") { text, mechanisms, seconds, tokens, lengths, recall, output, resume, seed, json };
+        var command = new Command("compare", "Trains a small language model with each mechanism on the same text and budget; measures quality, recall, speed and memory.") { suite, text, mechanisms, seconds, tokens, lengths, recall, widths, output, resume, seed, json };
         command.SetAction(p =>
         {
-            string folder = p.GetValue(output)!; var source = Texts.Open(p.GetValue(text));
+            string folder = p.GetValue(output)!;
+            if (p.GetValue(suite) == "recall")
+            {
+                var frontier = new FrontierPlan(p.GetValue(seed), Names(p.GetValue(mechanisms)!), Widths(p.GetValue(widths)!), (int)Whole("--recall-steps", p.GetValue(recall) ?? "2000", 1, 1_000_000));
+                if (!p.GetValue(resume)) Prepare(folder);
+                return Run(terminal, new RecallFrontier(frontier, folder, p.GetValue(resume) ? RecallFrontier.Left(frontier, folder) : []), folder, p.GetValue(json));
+            }
+            var source = Texts.Open(p.GetValue(text));
             if (p.GetValue(seconds) is not null && p.GetValue(tokens) is not null) throw new UsageException("--seconds and --tokens: expected one of them");
             Comparison comparison;
             if (p.GetValue(resume)) comparison = Resumed(folder, source);
@@ -33,7 +43,7 @@ static class CompareCommand
             {
                 var names = Names(p.GetValue(mechanisms)!);
                 long? budget = p.GetValue(tokens) is { } t ? Whole("--tokens", t, 1, long.MaxValue / 2) : null;
-                var plan = new Plan(p.GetValue(seed), source.Name, source.Bytes.Length, source.Hash, names, Lengths(p.GetValue(lengths)!), budget ?? 0) { RecallSteps = (int)Whole("--recall-steps", p.GetValue(recall)!, 1, 1_000_000) }.For(source);
+                var plan = new Plan(p.GetValue(seed), source.Name, source.Bytes.Length, source.Hash, names, Lengths(p.GetValue(lengths)!), budget ?? 0) { RecallSteps = (int)Whole("--recall-steps", p.GetValue(recall) ?? "700", 1, 1_000_000) }.For(source);
                 plan.Corpus(source);
                 double time = p.GetValue(seconds) is { } s ? Seconds(s) : Plan.DefaultSeconds(names.Length);
                 Prepare(folder);
@@ -57,6 +67,20 @@ static class CompareCommand
             terminal.Out.WriteLine($"{results.Plan.Tokens.ToString("N0", CultureInfo.InvariantCulture)} training tokens each; report: {Path.GetFullPath(comparison.ReportPath)}");
         }
         return results.Results.All(r => r.Error is null) ? Cli.Done : Cli.Failed;
+    }
+
+    static int Run(Terminal terminal, RecallFrontier frontier, string folder, bool json)
+    {
+        Frontier found;
+        using (var line = new ProgressLine(terminal)) found = frontier.Run(line.Show, terminal.Cancel);
+        if (json) terminal.Out.WriteLine(JsonSerializer.Serialize(found, FrontierJson.Default.Frontier));
+        else
+        {
+            Output.Table(terminal, ["mechanism", "channels", "recall", "state, bytes", "parameters"], found.Points.Select(x => new[] { x.Mechanism, $"{x.Width}",
+                x.Recall is { } r ? (r * 100).ToString("0.0", CultureInfo.InvariantCulture) + " %" : $"failed: {x.Error}", x.StateBytes?.ToString("N0", CultureInfo.InvariantCulture) ?? "–", x.Params.ToString("N0", CultureInfo.InvariantCulture) }), 1, 2, 3, 4);
+            terminal.Out.WriteLine($"plot: {Path.GetFullPath(Path.Combine(folder, RecallFrontier.PlotFile))}");
+        }
+        return found.Points.All(x => x.Error is null) ? Cli.Done : Cli.Failed;
     }
 
     static Comparison Resumed(string folder, SourceText source)
@@ -96,6 +120,13 @@ static class CompareCommand
     {
         int[] lengths = [.. list.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(s => (int)Whole("--lengths", s, 1, LongestLength)).Distinct().Order()];
         return lengths.Length > 0 ? lengths : throw new UsageException("--lengths: expected at least one length, like 512,2048");
+    }
+
+    static int[] Widths(string list)
+    {
+        int[] widths = [.. list.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(s => (int)Whole("--widths", s, 16, 4096)).Distinct().Order()];
+        if (widths.FirstOrDefault(w => w % 16 != 0) is > 0 and var odd) throw new UsageException($"--widths {odd}: expected multiples of 16, the size of a head");
+        return widths.Length > 0 ? widths : throw new UsageException("--widths: expected at least one width, like 32,64");
     }
 
     static long Whole(string option, string text, long least, long most) =>

@@ -5,7 +5,7 @@ using System.Text.Json.Nodes;
 using Fovea.Claims;
 namespace Fovea.Cli;
 
-/// <summary>fovea papers list, show and run.</summary>
+/// <summary>fovea papers list, show, table and run.</summary>
 static class PapersCommand
 {
     const string Projects = "Fovea.Tensors Fovea.Mechanisms Fovea.Models Fovea.Engine Fovea.Claims";
@@ -13,7 +13,7 @@ static class PapersCommand
     public static Command Make(Terminal terminal)
     {
         var evidence = new Option<string>("--evidence") { Description = "Folder of evidence files.", DefaultValueFactory = _ => "evidence", Recursive = true };
-        return new Command("papers", "The papers: what is built, what is proven, and their claims.") { evidence, List(terminal, evidence), Show(terminal, evidence), RunClaims(terminal, evidence) };
+        return new Command("papers", "The papers: what is built, what is proven, and their claims.") { evidence, List(terminal, evidence), Show(terminal, evidence), WriteTable(terminal, evidence), RunClaims(terminal, evidence) };
     }
 
     static Command List(Terminal terminal, Option<string> evidence)
@@ -64,6 +64,23 @@ static class PapersCommand
             foreach (var (type, where) in code.Code) terminal.Out.WriteLine($"code   {type.FullName}{(where.Length > 0 ? $" ({where})" : "")}");
             foreach (var claim in code.Claims) terminal.Out.WriteLine($"claim  {claim.Statement}{(claim.Quick ? " (quick)" : "")}");
             if (runs.Count > 0) Results(terminal, runs);
+            return Cli.Done;
+        });
+        return command;
+    }
+
+    static Command WriteTable(Terminal terminal, Option<string> evidence)
+    {
+        var output = new Option<string>("--out") { Description = "File to write, or - for standard output.", DefaultValueFactory = _ => Path.Combine("docs", "papers.md") };
+        var sources = new Option<string>("--sources") { Description = "Folder of the sources that types are linked to.", DefaultValueFactory = _ => "src" };
+        var command = new Command("table", "Writes all papers, their code and their evidence as Markdown.") { output, sources };
+        command.SetAction(p =>
+        {
+            string path = p.GetValue(output)!; bool print = path == "-";
+            string folder = Path.GetDirectoryName(Path.GetFullPath(print ? "x" : path))!;
+            if (!print && !Directory.Exists(folder)) throw new UsageException($"--out {path}: the folder {folder} does not exist");
+            string text = PaperTable.Text(Index(Catalogue.Open()), EvidenceStore.Over(p.GetValue(evidence)), Path.GetFullPath(p.GetValue(sources)!), folder);
+            if (print) terminal.Out.Write(text); else AtomicFile.WriteText(path, text);
             return Cli.Done;
         });
         return command;

@@ -2,14 +2,14 @@ using Fovea.Kernels;
 namespace Fovea.Cli;
 
 /// <summary>One new token over a long cache: as many key heads as query heads, and a quarter of them. What counts is how fast the cache is read, whatever format it is in.</summary>
-abstract class CacheBenchmark(string format) : Benchmark($"decode-{format}", $"one token over a cache of 8192 in {format}")
+abstract class CacheBenchmark(string format) : Benchmark($"decode-{format}", $"one token over a cache of 8192 (and 32768) tokens in {format}")
 {
     protected const int Heads = 32, Dim = 128;
 
     public override void Run(Meter meter)
     {
         foreach (int groups in new[] { 32, 8 })
-            foreach (int keys in meter.Sizes([8192], [2048]))
+            foreach (int keys in meter.Sizes([8192], [32768]))
                 meter.Row($"decode {format}", $"{Heads} heads on {groups}, {keys} keys, {Dim}", 4.0 * Heads * keys * Dim, 2.0 * groups * keys * RowBytes, Token(new(1, Heads, groups, 1, keys, Dim, Dim)));
     }
 

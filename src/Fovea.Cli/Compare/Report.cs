@@ -74,7 +74,7 @@ static class Report
     static string Describe(ComparisonResults r, Func<MechanismResult, double?> value, string format, string unit) =>
         string.Join("; ", r.Results.Where(m => value(m) is not null).Select(m => $"{m.Mechanism} {F(value(m), format)}")) is { Length: > 0 } all ? $"{all} {unit}." : "Nothing measured yet.";
 
-    const string Style = """
+    internal const string Style = """
         :root{color-scheme:light dark;--ink:#1b1f24;--paper:#fff;--soft:#59636e;--line:#d8dee4;--c0:#0b62c4;--c1:#c2410c;--c2:#15803d;--c3:#9333ea;--c4:#be123c;--c5:#0e7490;--c6:#854d0e;--c7:#4b5563}
         @media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--paper:#0d1117;--soft:#9aa5b1;--line:#30363d;--c0:#6cb6ff;--c1:#ff9a62;--c2:#57d27d;--c3:#cf9dff;--c4:#ff8296;--c5:#56d4dd;--c6:#e3b341;--c7:#b1bac4}}
         body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif}main{max-width:60rem;margin:0 auto;padding:1.5rem}

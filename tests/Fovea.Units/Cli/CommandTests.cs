@@ -26,6 +26,24 @@ public class CommandTests
     }
 
     [Fact]
+    public void The_table_of_papers_in_the_documentation_is_what_the_command_writes()
+    {
+        string root = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(Here())!, "..", "..", "..")), found = Path.Combine(root, "docs", "papers.md"), folder = Path.Combine(CliRun.Folder(), "docs");
+        Directory.CreateDirectory(folder);
+        var run = CliRun.Of("papers", "table", "--evidence", Path.Combine(root, "evidence"), "--sources", Path.Combine(root, "src"), "--out", Path.Combine(root, "docs", "papers.tmp"));
+        try
+        {
+            Assert.Equal((0, ""), (run.Code, run.Err));
+            string text = File.ReadAllText(Path.Combine(root, "docs", "papers.tmp"));
+            Assert.True(text == File.ReadAllText(found), "docs/papers.md is not up to date; write it with 'fovea papers table'");
+            Assert.Contains("[HedgehogAttention](../src/Fovea.Mechanisms/Linear/Hedgehog.cs)", text);
+        }
+        finally { File.Delete(Path.Combine(root, "docs", "papers.tmp")); }
+        Assert.Contains("does not exist", CliRun.Of("papers", "table", "--out", Path.Combine(folder, "none", "x.md")).Err);
+    }
+    static string Here([System.Runtime.CompilerServices.CallerFilePath] string path = "") => path;
+
+    [Fact]
     public void Quick_claims_of_all_papers_run_and_hold()
     {
         var run = CliRun.Of("papers", "run", "--all", "--quick", "--json");

@@ -118,4 +118,25 @@ public class CompareTests
         Assert.All(plots, p => { Assert.NotEmpty(p.Element(ns + "title")!.Value); Assert.NotEmpty(p.Element(ns + "desc")!.Value); Assert.NotNull(p.Attribute("viewBox")); });
         Assert.Contains("prefers-color-scheme:dark", html);
     }
+
+    [Fact]
+    public void The_recall_suite_draws_recall_against_state_and_goes_on_where_it_stopped()
+    {
+        string folder = Path.Combine(CliRun.Folder(), "frontier"); string[] args = ["compare", "--suite", "recall", "--mechanisms", "softmax,linear", "--widths", "32,16", "--recall-steps", "3", "--out", folder, "--json"];
+        var run = CliRun.Of(args);
+        Assert.Equal((0, ""), (run.Code, run.Err));
+        var points = run.Json["points"]!.AsArray();
+        Assert.Equal(["softmax 16", "softmax 32", "linear 16", "linear 32"], points.Select(p => $"{p!["mechanism"]} {p["width"]}"));
+        // Keys and values of two layers and 24 tokens.
+        Assert.Equal(2 * 2 * 24 * 16 * sizeof(float), (int)points[0]!["stateBytes"]!); Assert.All(points, p => Assert.InRange((double)p!["recall"]!, 0, 1));
+        var svg = XDocument.Load(Path.Combine(folder, "recall.svg"));
+        Assert.Equal(4, svg.Descendants().Count(e => e.Name.LocalName == "polyline") * 2);
+
+        // What is there is not trained again: a result that no training gives stays.
+        string path = Path.Combine(folder, "recall.json"); var kept = JsonNode.Parse(File.ReadAllText(path))!;
+        kept["points"]![1]!["recall"] = 0.125; kept["points"]!.AsArray().RemoveAt(3); File.WriteAllText(path, kept.ToJsonString());
+        var again = CliRun.Of([.. args, "--resume"]).Json;
+        Assert.Equal(0.125, (double)again["points"]![1]!["recall"]!); Assert.True(JsonNode.DeepEquals(points[3], again["points"]![3]));
+        Assert.Contains("other settings", CliRun.Of([.. args, "--resume", "--seed", "5"]).Err); Assert.Contains("multiples of 16", CliRun.Of("compare", "--suite", "recall", "--widths", "24", "--out", folder).Err);
+    }
 }
