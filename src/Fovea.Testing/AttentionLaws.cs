@@ -153,7 +153,7 @@ public static class AttentionLaws
         foreach (int groups in new[] { 1, 2 })
         {
             Weights few = Weights.Random(new Rng(7)), all = Weights.Random(new Rng(8));
-            var a = s.New(Subject.Small with { KvHeads = groups }, few); var b = s.New(w: all);
+            var a = s.New(s.Config with { KvHeads = groups }, few); var b = s.New(w: all);
             foreach (var (name, p) in few.All)
             {
                 // Parameters that exist per key head are longer in the full layer: each head's part is repeated for the heads that share it.

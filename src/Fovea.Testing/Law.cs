@@ -38,7 +38,9 @@ public sealed record Subject(string Name, Traits Traits, Func<AttentionConfig, W
         (c, w, knobs) => (Attention)Discover.New(typeof(T), [c, w], knobs));
     public IReadOnlyList<Knob> Knobs { get; init; } = [];
 
-    public Attention New(AttentionConfig? c = null, Weights? w = null, IReadOnlyDictionary<string, object>? knobs = null) => Make(c ?? Small, w ?? Weights.Random(new Rng(7)), knobs);
+    public Attention New(AttentionConfig? c = null, Weights? w = null, IReadOnlyDictionary<string, object>? knobs = null) => Make(c ?? Config, w ?? Weights.Random(new Rng(7)), knobs);
+    /// <summary><see cref="Small"/>; what looks both ways only is made to do so.</summary>
+    public AttentionConfig Config => (Traits & (Traits.Causal | Traits.Bidirectional)) == Traits.Bidirectional ? Small with { Causal = false } : Small;
     /// <summary>Sizes that laws use: 32 channels, 4 heads, rotary positions, made for 128 tokens.</summary>
     public static AttentionConfig Small { get; } = new(32, 4, Position: new Rope(), Length: 128);
     public override string ToString() => Name;

@@ -9,7 +9,7 @@ static class GradientCheck
     public const double Bound = 1e-7;
 
     /// <summary>The largest relative error over all tensors given. loss must be a scalar and the same function on every call.</summary>
-    public static (double Error, string Where) Worst(IEnumerable<KeyValuePair<string, Tensor>> tensors, Func<Tensor> loss)
+    public static (double Error, string Where) Worst(IEnumerable<KeyValuePair<string, Tensor>> tensors, Func<Tensor> loss, double step = 1e-4)
     {
         var all = tensors.Where(p => p.Value.RequiresGrad).ToList();
         foreach (var (_, p) in all) p.ZeroGrad();
@@ -30,7 +30,7 @@ static class GradientCheck
             // Fourth-order central difference, with a step that is small against the parameter: its own error stays far below the bound.
             double size = 0;
             foreach (double v in p.Span) size += v * v;
-            double h = 1e-4 * Math.Clamp(Math.Sqrt(size / p.Span.Length), 0.02, 1);
+            double h = step * Math.Clamp(Math.Sqrt(size / p.Span.Length), 0.02, 1);
             double numeric = (8 * (At(h) - At(-h)) - (At(2 * h) - At(-2 * h))) / (12 * h);
             double error = Math.Abs(exact - numeric) / Math.Max(1, Math.Abs(numeric));
             if (!(error <= worst)) (worst, where) = (double.IsNaN(error) ? double.PositiveInfinity : error, name);
@@ -38,9 +38,9 @@ static class GradientCheck
         return (worst, where);
     }
 
-    public static void Holds(IEnumerable<KeyValuePair<string, Tensor>> tensors, Func<Tensor> loss)
+    public static void Holds(IEnumerable<KeyValuePair<string, Tensor>> tensors, Func<Tensor> loss, double step = 1e-4)
     {
-        var (error, where) = Worst(tensors, loss);
+        var (error, where) = Worst(tensors, loss, step);
         Assert.True(error <= Bound, $"gradient of {where} is off by {error:e2}");
     }
 

@@ -11,11 +11,12 @@ public sealed class Mechanisms
     public void Gradients_are_right(string name)
     {
         var m = Mechanism.Find(name);
+        bool causal = m.Traits.HasFlag(Traits.Causal) || !m.Traits.HasFlag(Traits.Bidirectional);
         foreach (int n in new[] { 1, 9, 75 })
-            Check(m, new(16, 2, Position: new Rope(), Length: 80), n, reference: false);
-        if (m.Traits.HasFlag(Traits.Grouped)) Check(m, new(16, 4, KvHeads: 2), 9, reference: false);
+            Check(m, new(16, 2, Causal: causal, Position: new Rope(), Length: 80), n, reference: false);
+        if (m.Traits.HasFlag(Traits.Grouped)) Check(m, new(16, 4, KvHeads: 2, Causal: causal), 9, reference: false);
         if (m.Traits.HasFlag(Traits.Bidirectional)) Check(m, new(16, 2, Causal: false), 9, reference: false);
-        if (m.Traits.HasFlag(Traits.Exact)) Check(m, new(16, 2, Position: new Rope()), 9, reference: true);
+        if (m.Traits.HasFlag(Traits.Exact)) Check(m, new(16, 2, Causal: causal, Position: new Rope()), 9, reference: true);
     }
 
     [Theory, MemberData(nameof(Names))]
@@ -31,7 +32,9 @@ public sealed class Mechanisms
     static void Check(Mechanism m, AttentionConfig c, int n, bool reference)
     {
         var w = Weights.Random(new Rng(7)); var a = m.New(c, w); var x = GradientCheck.Input(5, [2, n, 16]);
-        GradientCheck.Holds(w.All.Append(new("input", x)), () => GradientCheck.Weighted(a.Forward(x, new Pass { Training = true, Rng = new(3), Reference = reference })));
+        void Holds(double step) => GradientCheck.Holds(w.All.Append(new("input", x)), () => GradientCheck.Weighted(a.Forward(x, new Pass { Training = true, Rng = new(3), Reference = reference })), step);
+        // A kink (of a ReLU) between the points of a difference is no wrong gradient: points that are nearer to each other must then agree.
+        try { Holds(1e-4); } catch (Xunit.Sdk.XunitException) { Holds(1e-6); }
     }
 
     [Fact]

@@ -69,7 +69,7 @@ static class Hedgehog
         return w;
     }));
 
-    static Attention Make(string map, AttentionConfig c, Weights w) => map switch { "hedgehog" => new HedgehogAttention(c, w), "elu" => new LinearAttention(c, w), "favor" => new FavorMap(c, w), _ => new ReluMap(c, w) };
+    static Attention Make(string map, AttentionConfig c, Weights w) => map switch { "hedgehog" => new HedgehogAttention(c, w), "elu" => new LinearAttention(c, w), "favor" => new PerformerAttention(c, w, 2 * c.HeadDim), _ => new ReluMap(c, w) };
 
     // Stage 1: the maps alone learn, from what the teacher does on its own hidden states.
     static Student Distilled(ClaimRun run, string map) => run.Fixture("distilled-" + map, () =>

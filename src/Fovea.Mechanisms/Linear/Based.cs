@@ -7,13 +7,11 @@ namespace Fovea.Mechanisms;
 /// </summary>
 [From("based", "§4.1")]
 [Traits(Traits.Causal | Traits.Bidirectional | Traits.Cross | Traits.Grouped | Traits.Incremental | Traits.Exact | Traits.Linear | Traits.ConstantState)]
-public sealed class BasedAttention(AttentionConfig c, Weights w, int featureDim = 16) : HeadAttention(c, w, featureDim)
+public sealed class BasedAttention(AttentionConfig c, Weights w, int featureDim = 16) : FeatureMapAttention(c, w, featureDim)
 {
-    protected override Tensor Attend(Heads h, Pass pass)
-    {
-        var (q, k, v) = (Features(h.Q), PerHead(Features(h.K)), PerHead(h.V));
-        return Config.Causal && h.Self ? Recurrence.Normalised(this, q, k, v, null, pass, (Real)1e-12) : Recurrence.Bidirectional(q, k, v, (Real)1e-12);
-    }
+    protected override Real Epsilon => (Real)1e-12;
+
+    public override (Tensor Q, Tensor K) Features(Tensor q, Tensor k) => (Features(q), Features(k));
 
     /// <summary>φ(x) for x [...,d'] → [..., 1 + d' + d'(d'+1)/2].</summary>
     public static Tensor Features(Tensor x)

@@ -6,19 +6,12 @@ namespace Fovea.Mechanisms;
 /// </summary>
 [From("hedgehog", "Eq. 6")]
 [Traits(Traits.Causal | Traits.Bidirectional | Traits.Cross | Traits.Grouped | Traits.Incremental | Traits.Exact | Traits.Linear | Traits.ConstantState)]
-public sealed class HedgehogAttention(AttentionConfig c, Weights w) : HeadAttention(c, w), IFeatureMap
+public sealed class HedgehogAttention(AttentionConfig c, Weights w) : FeatureMapAttention(c, w)
 {
     readonly Tensor wq = w.Get("map_q", [c.Heads, c.HeadDim, c.HeadDim], Init.Identity), bq = w.Get("map_q_bias", [c.Heads, 1, c.HeadDim], Init.Zeros);
     readonly Tensor wk = w.Get("map_k", [c.Groups, c.HeadDim, c.HeadDim], Init.Identity), bk = w.Get("map_k_bias", [c.Groups, 1, c.HeadDim], Init.Zeros);
 
-    protected override Tensor Attend(Heads h, Pass pass)
-    {
-        h = Positioned(h, pass);
-        var (q, k) = Features(h.Q, h.K);
-        return Config.Causal && h.Self ? Recurrence.Normalised(this, q, PerHead(k), PerHead(h.V), null, pass, (Real)1e-6) : Recurrence.Bidirectional(q, PerHead(k), PerHead(h.V), (Real)1e-6);
-    }
-
-    public (Tensor Q, Tensor K) Features(Tensor q, Tensor k) => (Features(q, wq, bq), Features(k, wk, bk));
+    public override (Tensor Q, Tensor K) Features(Tensor q, Tensor k) => (Features(q, wq, bq), Features(k, wk, bk));
 
     /// <summary>φ(x) [B,H,N,2D] for x [B,H,N,D] with maps weight [H,D,D] (applied as x Wᵀ) and bias [H,1,D].</summary>
     public static Tensor Features(Tensor x, Tensor weight, Tensor bias)

@@ -6,14 +6,7 @@ namespace Fovea.Mechanisms;
 /// </summary>
 [From("2006.16236", "Eq. 7")]
 [Traits(Traits.Causal | Traits.Bidirectional | Traits.Cross | Traits.Grouped | Traits.Incremental | Traits.Exact | Traits.Linear | Traits.ConstantState)]
-public sealed class LinearAttention(AttentionConfig c, Weights w) : HeadAttention(c, w), IFeatureMap
+public sealed class LinearAttention(AttentionConfig c, Weights w) : FeatureMapAttention(c, w)
 {
-    protected override Tensor Attend(Heads h, Pass pass)
-    {
-        h = Positioned(h, pass);
-        var (q, k) = Features(h.Q, h.K);
-        return Config.Causal && h.Self ? Recurrence.Normalised(this, q, PerHead(k), PerHead(h.V), null, pass, (Real)1e-6) : Recurrence.Bidirectional(q, PerHead(k), PerHead(h.V), (Real)1e-6);
-    }
-
-    public (Tensor Q, Tensor K) Features(Tensor q, Tensor k) => (q.EluPlusOne(), k.EluPlusOne());
+    public override (Tensor Q, Tensor K) Features(Tensor q, Tensor k) => (q.EluPlusOne(), k.EluPlusOne());
 }
