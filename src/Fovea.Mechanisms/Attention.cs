@@ -73,9 +73,9 @@ public abstract class HeadAttention : Attention
     /// <summary>The same heads with positions in queries and keys, if the configuration has them and keys are the layer's own.</summary>
     protected Heads Positioned(Heads h, Pass pass)
     {
-        if (Config.Position is not { } p || !h.Self) return h;
+        if (Config.Position?.In(pass) is not { } p || !h.Self) return h;
         int[] at = Consecutive(h.Start, h.Q.Shape[2]);
-        return h with { Q = pass.At(Part.QueryRot, p.Apply(h.Q, at)), K = pass.At(Part.KeyRot, p.Apply(h.K, at)) };
+        return h with { Q = pass.At(Part.QueryRot, p.Apply(h.Q, at)), K = pass.At(Part.KeyRot, p.ApplyToKeys(h.K, at)) };
     }
 
     /// <summary>
@@ -94,8 +94,8 @@ public abstract class HeadAttention : Attention
         kv.Append(h.K, h.V, h.Start);
         int n = h.Q.Shape[2], first = kv.Count - n;
         h = h with { K = kv.Keys, V = kv.Values, Start = first };
-        if (Config.Position is not { } p) return (h, kv);
-        var (q, k) = (p.Apply(h.Q, kv.Positions[first..]), p.Apply(h.K.Slice(2, 0, kv.Count), kv.Positions));
+        if (Config.Position?.In(pass) is not { } p) return (h, kv);
+        var (q, k) = (p.Apply(h.Q, kv.Positions[first..]), p.ApplyToKeys(h.K.Slice(2, 0, kv.Count), kv.Positions));
         return (h with { Q = pass.At(Part.QueryRot, q), K = pass.At(Part.KeyRot, k), V = h.V.Slice(2, 0, kv.Count) }, kv);
     }
     internal static int[] Consecutive(int from, int count)

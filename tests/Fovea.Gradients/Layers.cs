@@ -47,7 +47,7 @@ public sealed class Layers
     public void StraightThrough_is_off_unless_asked() => Check(w => { var a = new MohTunedAttention(new(16, 4), w, 1, 2); return (x, p) => a.Forward(x, p); }, 2, 9, 16);
     [Fact] public void Dropout() => Check(w => { var d = new Dropout(w["drop"], 0.5); return d.Forward; }, 2, 3, 5);
 
-    public static TheoryData<string> Scalings => ["none", "linear", "ntk", "yarn", "llama3", "half"];
+    public static TheoryData<string> Scalings => ["none", "linear", "ntk", "yarn", "llama3", "half", "power", "truncated", "xpos"];
     [Theory, MemberData(nameof(Scalings))]
     public void Rotary(string kind)
     {
@@ -58,6 +58,9 @@ public sealed class Layers
             "yarn" => new Rope(scaling: new YarnScaling(4, 8)),
             "llama3" => new Rope(scaling: new Llama3Scaling(8, 16)),
             "half" => new Rope(share: 0.5),
+            "power" => new Rope(scaling: new PowerScaling(0.5)),
+            "truncated" => new Rope(scaling: new TruncatedScaling(8)),
+            "xpos" => new XPos(scaling: new LinearScaling(4)),
             _ => new Rope(),
         };
         Check(_ => (x, _) => p.Apply(x, [0, 3, 40]), 2, 2, 3, 10);

@@ -10,7 +10,8 @@ public abstract record RopeScaling
     public virtual double Magnitude => 1;
 }
 
-/// <summary>Position interpolation: positions divided by the factor (arXiv 2306.15595).</summary>
+/// <summary>Position interpolation: positions divided by the factor (arXiv 2306.15595; Giraffe §3.1).</summary>
+[From("giraffe", "§3.1")]
 public sealed record LinearScaling(double Factor) : RopeScaling
 {
     public override double Frequency(double plain, int pair, int pairs, double theta) => plain / Factor;
@@ -60,6 +61,7 @@ public sealed record Llama3Scaling(double Factor, int OriginalLength, double Low
 [From("2104.09864", "Eq. 34")]
 public sealed class Rope(double theta = 10000, RopeScaling? scaling = null, double share = 1) : Position
 {
+    readonly RopeScaling? scaling = scaling; readonly double share = share;
     sealed record Tables(int Half, int Rows, Real[] Cos, Real[] Sin);
     Tables? tables;
 
@@ -70,10 +72,49 @@ public sealed class Rope(double theta = 10000, RopeScaling? scaling = null, doub
         int half = (int)(d * share) / 2, last = 0;
         foreach (int p in positions) last = Math.Max(last, p);
         var t = For(half, last + 1);
-        int[] at = positions.ToArray();
-        var y = Tensor.Empty(x.Shape);
-        Rotary.Apply(x.Span, y.Span, t.Cos, t.Sin, at, b * h * n, d, half);
-        return Tensor.Record(y, [x], y => Rotary.Apply(y.Grad, x.Grad, t.Cos, t.Sin, at, b * h * n, d, half, inverse: true));
+        return Turn(x, t.Cos, t.Sin, positions.ToArray(), half);
+    }
+
+    /// <summary>As above at positions that need not be whole.</summary>
+    public Tensor Apply(Tensor x, ReadOnlySpan<double> positions)
+    {
+        var (_, _, n, d) = x.Shape;
+        if (positions.Length != n) throw new ShapeException($"{positions.Length} positions for x {x.Shape}");
+        int half = (int)(d * share) / 2; Real[] cos = new Real[n * half], sin = new Real[n * half]; double magnitude = scaling?.Magnitude ?? 1;
+        for (int c = 0; c < half; c++)
+        {
+            double f = Frequency(c, half);
+            for (int p = 0; p < n; p++) { cos[p * half + c] = (Real)(magnitude * Math.Cos(positions[p] * f)); sin[p * half + c] = (Real)(magnitude * Math.Sin(positions[p] * f)); }
+        }
+        return Turn(x, cos, sin, HeadAttention.Consecutive(0, n), half);
+    }
+
+    /// <summary>Keys that another rule has turned, as this one would have turned them: by the difference of the angles. Both rules turn the same share of the channels.</summary>
+    public Tensor Again(Tensor k, ReadOnlySpan<int> positions, Rope before)
+    {
+        var (_, _, n, d) = k.Shape;
+        if (positions.Length != n || before.share != share) throw new ArgumentException($"{positions.Length} positions for keys {k.Shape}; shares of the channels are {before.share} and {share}");
+        int half = (int)(d * share) / 2; Real[] cos = new Real[n * half], sin = new Real[n * half]; double magnitude = (scaling?.Magnitude ?? 1) / (before.scaling?.Magnitude ?? 1);
+        for (int c = 0; c < half; c++)
+        {
+            double f = Frequency(c, half) - before.Frequency(c, half);
+            for (int p = 0; p < n; p++) { cos[p * half + c] = (Real)(magnitude * Math.Cos(positions[p] * f)); sin[p * half + c] = (Real)(magnitude * Math.Sin(positions[p] * f)); }
+        }
+        return Turn(k, cos, sin, HeadAttention.Consecutive(0, n), half);
+    }
+
+    /// <summary>Radians per token of pair c of half.</summary>
+    public double Frequency(int c, int half)
+    {
+        double plain = Math.Pow(theta, -(double)c / half);
+        return scaling?.Frequency(plain, c, half, theta) ?? plain;
+    }
+
+    internal static Tensor Turn(Tensor x, Real[] cos, Real[] sin, int[] at, int half)
+    {
+        var (b, h, n, d) = x.Shape; var y = Tensor.Empty(x.Shape);
+        Rotary.Apply(x.Span, y.Span, cos, sin, at, b * h * n, d, half);
+        return Tensor.Record(y, [x], y => Rotary.Apply(y.Grad, x.Grad, cos, sin, at, b * h * n, d, half, inverse: true));
     }
 
     // Grown by doubling and replaced as a whole, so that a reader never sees a half-made table.
@@ -85,7 +126,7 @@ public sealed class Rope(double theta = 10000, RopeScaling? scaling = null, doub
         double magnitude = scaling?.Magnitude ?? 1;
         for (int c = 0; c < half; c++)
         {
-            double plain = Math.Pow(theta, -(double)c / half), f = scaling?.Frequency(plain, c, half, theta) ?? plain;
+            double f = Frequency(c, half);
             for (int p = 0; p < rows; p++) { made.Cos[p * half + c] = (Real)(magnitude * Math.Cos(p * f)); made.Sin[p * half + c] = (Real)(magnitude * Math.Sin(p * f)); }
         }
         return tables = made;

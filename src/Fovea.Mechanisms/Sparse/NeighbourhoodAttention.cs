@@ -64,7 +64,7 @@ public abstract class GridAttention(AttentionConfig c, Weights w, int window, in
 /// Neighbourhood attention: each token sees the window of tokens around it on every axis; at a border the window moves inwards and keeps its size. With a dilation d it sees every d-th token (§3).
 /// Not here: extra keys that everyone sees, and a bias per offset, which the paper leaves to the model.
 /// </summary>
-[From("2403.04690", "§3")]
+[From("fna", "§3")]
 [Traits(Traits.Causal | Traits.Bidirectional | Traits.Cross | Traits.Grouped | Traits.Incremental | Traits.Exact | Traits.Sparse | Traits.Linear | Traits.ConstantState)]
 public sealed class NeighbourhoodAttention(AttentionConfig c, Weights w, int window = 15, int dilation = 1, string grid = "") : GridAttention(c, w, window, 1, dilation, grid);
 
@@ -72,7 +72,7 @@ public sealed class NeighbourhoodAttention(AttentionConfig c, Weights w, int win
 /// Neighbourhood attention with a stride: groups of so many tokens on each axis share the window of their leader, so that whole tiles see whole tiles (§3). Stride 1 is neighbourhood attention,
 /// stride = window splits the grid into windows that see only themselves.
 /// </summary>
-[From("2504.16922", "§3")]
+[From("gna", "§3")]
 [Traits(Traits.Causal | Traits.Bidirectional | Traits.Cross | Traits.Grouped | Traits.Exact | Traits.Sparse | Traits.Linear)]
 public sealed class GeneralisedNeighbourhoodAttention(AttentionConfig c, Weights w, int window = 16, int stride = 8, int dilation = 1, string grid = "") : GridAttention(c, w, window, stride, dilation, grid);
 
