@@ -50,7 +50,7 @@ public sealed class TransNormerAttention(AttentionConfig c, Weights w, int layer
 /// <summary>The same with the decay of lightning-attention: λ = exp(−2^(−8h/H) (1 − l/(L−1) + 1e-5)), ALiBi's slopes, so the last layer hardly forgets.</summary>
 [From("lightning-attention", "§ TransNormerLLM")]
 [Traits(Traits.Causal | Traits.Grouped | Traits.Incremental | Traits.Exact | Traits.Linear | Traits.ConstantState)]
-public sealed class LightningAttention(AttentionConfig c, Weights w, int layer = 0, int layers = 4, bool decay = true) : TransNormer(c, w, layer, layers, decay)
+public sealed class LightningAttention(AttentionConfig c, Weights w, int layer = 1, int layers = 4, bool decay = true) : TransNormer(c, w, layer, layers, decay)
 {
     protected override double LogDecay(double head, int layer, int layers) => -Math.Pow(2, -8 * head) * (1 - (double)layer / Math.Max(1, layers - 1) + 1e-5);
 }
