@@ -6,7 +6,8 @@ namespace Fovea.Models;
 /// words back ("the old lamps by the sea follow …"), brackets that close what they opened, and notes ("note Ada 37") that later
 /// lines repeat ("recall Ada 37"). Local statistics, syntax and memory in one source of known structure.
 /// </summary>
-public sealed class GrammarText(int length = 128) : Source
+/// <param name="recall">Whether there are lines that repeat notes.</param>
+public sealed class GrammarText(int length = 128, bool recall = true) : Source
 {
     public override int Length { get; } = length >= 1 ? length : throw new ArgumentOutOfRangeException(nameof(length), length, "length must be at least 1");
     public override int Vocabulary => 256;
@@ -18,7 +19,7 @@ public sealed class GrammarText(int length = 128) : Source
         {
             double u = dice.Uniform();
             if (u < 0.15) { string name = dice.Pick(Words.Names); text.Append($"note {name} {notes[name] = dice.Next(100):00}\n"); }
-            else if (u < 0.35 && notes.Count > 0) { var (name, value) = notes.ElementAt(dice.Next(notes.Count)); text.Append($"recall {name} {value:00}\n"); }
+            else if (u < 0.35 && recall && notes.Count > 0) { var (name, value) = notes.ElementAt(dice.Next(notes.Count)); text.Append($"recall {name} {value:00}\n"); }
             else { Sentence(text, dice); text.Append(".\n"); }
         }
         var tokens = new int[Length + 1];

@@ -27,3 +27,15 @@ public sealed class SwiGlu(Weights w, int dim, int hidden) : FeedForward
         return pass.At(Part.MlpOut, down.Forward(pass.At(Part.MlpPost, Tensor.SwiGlu(g, up.Forward(x)))));
     }
 }
+
+/// <summary>W₂ ((W_g x) ∘ (W₁ x)), no activation (transnormerllm, SGLU).</summary>
+[From("transnormerllm", "SGLU")]
+public sealed class SimpleGlu(Weights w, int dim, int hidden) : FeedForward
+{
+    readonly Linear gate = new(w["gate"], dim, hidden), up = new(w["up"], dim, hidden), down = new(w["down"], hidden, dim);
+    public override Tensor Forward(Tensor x, Pass pass)
+    {
+        var g = pass.At(Part.MlpPre, gate.Forward(x));
+        return pass.At(Part.MlpOut, down.Forward(pass.At(Part.MlpPost, g * up.Forward(x))));
+    }
+}

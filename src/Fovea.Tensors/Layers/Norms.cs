@@ -21,6 +21,13 @@ public sealed class RmsNorm(Weights w, int dim, double eps = 1e-6) : Norm
     public override Tensor Forward(Tensor x, Pass pass) => x.RmsNorm(gain, (Real)eps);
 }
 
+/// <summary>x √C/‖x‖ over the last axis, no parameters (transnormerllm, SRMSNorm); ε = 1e-6 is under the root.</summary>
+[From("transnormerllm", "SRMSNorm")]
+public sealed class SimpleRmsNorm : Norm
+{
+    public override Tensor Forward(Tensor x, Pass pass) => x.RmsNorm(null, (Real)1e-6);
+}
+
 /// <summary>Statistics over groups of channels and all positions of [B,C,…] (arXiv 1803.08494).</summary>
 public sealed class GroupNorm(Weights w, int channels, int groups, double eps = 1e-5) : Norm
 {
