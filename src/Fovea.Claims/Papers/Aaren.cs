@@ -12,8 +12,12 @@ static class AarenPaper
 {
     static readonly ModelConfig Small = new(6, 48, 3, 4)
     {
-        Position = null, Hidden = 96, Length = 96, TokenPositions = (_, _, c) => new SinusoidalPositions(c),
-        Norm = (w, c) => new LayerNorm(w, c), FeedForward = (w, c, h) => new Mlp(w, c, h),
+        Position = null,
+        Hidden = 96,
+        Length = 96,
+        TokenPositions = (_, _, c) => new SinusoidalPositions(c),
+        Norm = (w, c) => new LayerNorm(w, c),
+        FeedForward = (w, c, h) => new Mlp(w, c, h),
     };
     static readonly Series Sines = new();
 
