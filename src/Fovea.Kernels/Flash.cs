@@ -3,6 +3,15 @@ namespace Fovea.Kernels;
 /// <summary>Exact attention in O(N) memory: tiles of keys, a running maximum and a running sum per query.</summary>
 public static unsafe class Flash
 {
+    /// <summary>Queries and keys of the smallest tile that the forward kernel skips or computes on this machine.</summary>
+    public static (int Queries, int Keys) TileSize { get { var t = new TileOf(); Wide.Run(ref t); return (t.Queries, t.Keys); } }
+
+    struct TileOf : IWide
+    {
+        public int Queries, Keys;
+        public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct => (Queries, Keys) = (Micro.Rows<V>(), 2 * TLanes.Count);
+    }
+
     /// <summary>
     /// Softmax attention. o [B,H,N,E] and lse [B,H,N] are overwritten. Query i stands at position queryOffset + i, key j at keyPositions[j] (ascending), or j if that is empty.
     /// A row that sees nothing gets zeros and lse −∞.

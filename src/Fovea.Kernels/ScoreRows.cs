@@ -37,7 +37,13 @@ public static unsafe class ScoreRows
     }
 
     /// <summary>What becomes of y at x, where y may be x; j is the place of the first lane.</summary>
-    interface IStep { V Of<TLanes, V>(V x, V y, V j) where TLanes : struct, ILanes<V> where V : struct; }
+    internal interface IStep { V Of<TLanes, V>(V x, V y, V j) where TLanes : struct, ILanes<V> where V : struct; }
+
+    internal static void Each<TStep>(TStep step, ReadOnlySpan<Real> x, Span<Real> y) where TStep : struct, IStep
+    {
+        Guard.Holds(y, x.Length);
+        fixed (Real* p = x, q = y) Each(step, p, q, x.Length);
+    }
 
     static void Each<TStep>(TStep step, Real* x, Real* y, int n) where TStep : struct, IStep
     {

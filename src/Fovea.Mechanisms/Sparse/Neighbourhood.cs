@@ -75,6 +75,11 @@ public sealed class Neighbourhood
     }
 
     public int Tokens { get; }
+    public IReadOnlyList<GridAxis> Axes => axes;
+    // Where a token stands on an axis whose interleaved parts lie one after the other, and what it sees there.
+    internal int Place(int axis, int token) => axes[axis].Place(coordinates[axis][token]);
+    internal int Low(int axis, int token) => axes[axis].Before(coordinates[axis][token]) + axes[axis].Sees(coordinates[axis][token]).Start;
+    internal int High(int axis, int token) => axes[axis].Before(coordinates[axis][token]) + axes[axis].Sees(coordinates[axis][token]).End;
     /// <summary>Token at each place of the order that the pattern counts in; <see cref="Back"/> is the place of each token.</summary>
     public int[] Order { get; }
     public int[] Back { get; }

@@ -1,0 +1,47 @@
+using Fovea.Mechanisms;
+using Fovea.Models;
+namespace Fovea.Claims;
+
+/// <summary>
+/// Two-layer decoders on items with keys and classes: some questions need one item, some an average over all. Softmax and selective self-attention train on rows of 40, 64 and 96 in turns, same steps and
+/// batches, and are tested at 96 and 384. Ablated: softmax again.
+/// </summary>
+[Paper("selective-self-attention")]
+public static class SelectiveSelf
+{
+    const int Short = 96, Long = 384;
+    static readonly ModelConfig Small = new(new CopyOrMajority().Vocabulary, 48, 2, 4) { Hidden = 64, Length = Short, Tied = false };
+    static Mixer Selective(ClaimRun run) => run.Ablated ? ModelConfig.Softmax : (_, c, w) => new SelectiveSelfAttention(c, w);
+    static DecoderModel Model(ClaimRun run, string name, Mixer mixer)
+    {
+        var w = run.Trained("selective-" + name, () =>
+        {
+            var w = Weights.Random(run.Rng["weights"]); var model = new DecoderModel(Small, w, mixer); int[] lengths = [40, 64, Short];
+            Trials.Train(run, name, w, 900, 4e-3, (i, pass) => { var b = new CopyOrMajority(lengths[i % 3], 0.3).Batch(run.Rng["train"], i, 16); return model.Loss(b.Inputs, b.Targets, b.Size, pass); }, 0.01);
+            return w;
+        });
+        return new(Small, w, mixer);
+    }
+
+    [Claim("With w = 0 and σ(α) near 0 it is softmax attention; token by token it is what it is at once; it adds less than half a percent to a model of four layers and 256 channels", Quick = true)]
+    public static Evidence IsExact(ClaimRun run)
+    {
+        var c = new AttentionConfig(48, 4, Position: new Rope()); var x = Tensor.Normal(run.Rng["x"], [2, 30, 48]);
+        Attention soft = new SoftmaxAttention(c, Weights.Random(run.Rng["w"])), cold = new SelectiveSelfAttention(c, Weights.Random(run.Rng["w"]), run.Ablated ? 0 : -40), warm = new SelectiveSelfAttention(c, Weights.Random(run.Rng["w"]));
+        var memory = new Memory(); var whole = warm.Forward(x, Pass.Eval); double steps = 0;
+        for (int t = 0; t < 30; t++) steps = Math.Max(steps, SmallRuns.Apart(whole.Rows(t, t + 1).Span, warm.Forward(x.Rows(t, t + 1), new Pass { Memory = memory }).Span));
+        var large = new ModelConfig(256, 256, 4, 8); Weights a = Weights.Random(run.Rng), b = Weights.Random(run.Rng);
+        _ = new DecoderModel(large, a); _ = new DecoderModel(large, b, (_, c, w) => new SelectiveSelfAttention(c, w));
+        return Evidence.All(Evidence.AtMost(SmallRuns.Apart(soft.Forward(x, Pass.Eval).Span, cold.Forward(x, Pass.Eval).Span), 1e-6, note: "from softmax attention"), Evidence.AtMost(steps, 1e-5, note: "token by token"),
+            Evidence.AtMost((double)b.Count / a.Count - 1, 0.005, "", "more parameters"));
+    }
+
+    [Claim("It beats softmax at the length of training, and more so at four times that")]
+    public static Evidence Accuracy(ClaimRun run)
+    {
+        DecoderModel soft = Model(run, "softmax", ModelConfig.Softmax), ours = run.Ablated ? soft : Model(run, "selective", Selective(run));
+        double At(DecoderModel m, int n) => Trials.Test(run, m, new CopyOrMajority(n, 0.3), 16, 12).Accuracy;
+        double a = At(soft, Short), b = At(ours, Short), c = At(soft, Long), d = At(ours, Long);
+        return Evidence.All(Evidence.AtLeast(b - a, 0.01, "", $"accuracy in rows of {Short} beyond softmax ({a:f3})"), Evidence.AtLeast(d - c, 0.03, "", $"in rows of {Long} ({c:f3})"));
+    }
+}
