@@ -8,7 +8,7 @@ namespace Fovea.Claims;
 /// each other. Ablated: the scan restarts every 16 tokens, so that a prefix forgets; the paper's 38 data sets are not covered.
 /// </summary>
 [Paper("aaren")]
-static class AarenPaper
+static partial class AarenPaper
 {
     static readonly ModelConfig Small = new(6, 48, 3, 4)
     {
@@ -21,17 +21,6 @@ static class AarenPaper
     };
     static readonly Series Sines = new();
 
-    /// <summary>The fault: every stretch of 16 tokens starts anew.</summary>
-    sealed class Forgetful(AttentionConfig c, Weights w) : Attention
-    {
-        readonly AarenAttention inner = new(c, w);
-        public override Tensor Forward(Tensor x, Tensor context, Pass pass)
-        {
-            var parts = new List<Tensor>();
-            for (int at = 0; at < x.Shape[1]; at += 16) parts.Add(inner.Forward(x.Rows(at, Math.Min(at + 16, x.Shape[1])), pass));
-            return Tensor.Concat(1, [.. parts]);
-        }
-    }
     static Mixer? Mix(string kind) => kind switch { "aaren" => (_, c, w) => new AarenAttention(c, w), "forgetful" => (_, c, w) => new Forgetful(c, w), _ => null };
     static string Ours(ClaimRun run) => run.Ablated ? "forgetful" : "aaren";
 
@@ -116,20 +105,6 @@ static class AarenPaper
         }
         return Evidence.All(Evidence.AtMost(ours / soft, 1.1, note: $"mean square error over the Transformer's ({soft:f4})"), Evidence.AtMost(ours / last, 0.9, note: "over that of the last value"));
     }
-    static double Error(ClaimRun run, string kind)
-    {
-        SeriesModel Model(Weights w) => new(Small, Sines.Channels, Sines.Horizon, w, Mix(kind));
-        var weights = run.Trained("aaren-series-" + kind, () =>
-        {
-            var w = Weights.Random(run.Rng["weights"]); var model = Model(w);
-            Trials.Train(run, kind, w, 600, 3e-3, (i, pass) => { var (past, future) = Sines.Batch(run.Rng["train"], i, 16); return Losses.MeanSquare(model.Forward(past, pass), future); }, 0.01);
-            return w;
-        });
-        double sum = 0; var trained = Model(weights);
-        for (int i = 0; i < 8; i++) { using var scope = Scope.NoGrad(); var (past, future) = Sines.Batch(run.Rng["test"], i, 32); sum += Losses.MeanSquare(trained.Forward(past, Pass.Eval), future).Item / 8; }
-        return sum;
-    }
-
     /// <remarks>Held on two of three seeds only: 0.7, 1.8 and 2.4 points below the Transformer.</remarks>
     [Claim("tells the next event's type at most two points less often than a Transformer, with as many parameters to 0.5%")]
     static Evidence EventTypes(ClaimRun run)

@@ -77,7 +77,7 @@ public static class Giraffe
         double before = Test(run, Base(run), None, Trained).Accuracy, lost = 0, reached = before; string notes = "";
         foreach (var (name, basis) in Bases(run))
         {
-            var w = Tune(run, name, basis); double after = Test(run, w, basis, Trained).Accuracy; var far = Test(run, w, basis, 768); 
+            var w = Tune(run, name, basis); double after = Test(run, w, basis, Trained).Accuracy; var far = Test(run, w, basis, 768);
             lost = Math.Max(lost, before - after); notes += $"; {name} {after:f2}, at 768 {far.Accuracy:f2} with {far.Loss:f2} nats";
         }
         return Evidence.All(Evidence.AtLeast(reached, 0.8, "", "retrieval of the first model in rows of 96"), Evidence.AtMost(lost, 0.1, "", "largest loss of retrieval there" + notes));

@@ -45,7 +45,7 @@ public class EfficientAttentionTests
         }
         double near = Response(n - 2, n - 1), far = Response(0, n - 1);
         Assert.InRange(far / near, 0.6 * Weight(n - 1, 0) / Weight(n - 1, n - 2), 1.6 * Weight(n - 1, 0) / Weight(n - 1, n - 2));
-        
+
     }
 
     [Fact]
