@@ -209,8 +209,9 @@ public static unsafe class Formats
     internal static Vector256<int> Pairs(Vector256<short> a, Vector256<short> b)
     {
         if (Avx2.IsSupported) return Avx2.MultiplyAddAdjacent(a, b);
-        var (al, ah) = Vector256.Widen(a); var (bl, bh) = Vector256.Widen(b);
-        return al * bl + ah * bh;
+        // Neighbours, as the instruction has them: what follows may count on the lane.
+        Vector256<int> x = a.AsInt32(), y = b.AsInt32();
+        return (x << 16 >> 16) * (y << 16 >> 16) + (x >> 16) * (y >> 16);
     }
 
     /// <summary>Sixteen signed bytes as 16-bit integers.</summary>
