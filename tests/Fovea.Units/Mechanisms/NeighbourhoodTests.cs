@@ -62,7 +62,8 @@ public class NeighbourhoodTests
     {
         GridAxis[] axes = [new(64, 15), new(64, 15)]; var x = Tensor.Normal(new(1), [1, 1, 64 * 64, 8]);
         long Work(bool tiled) => Kernels.Work.Count(() => Softmax.Fused<Plain, BoxPattern, SoftmaxWeights>(x, x, x, new(), new Neighbourhood(axes, tiled).Pattern, new()));
-        Assert.InRange((double)Work(true) / Work(false), 0.1, 0.8);
+        // Tiles one number wide waste little in either order.
+        Assert.InRange((double)Work(true) / Work(false), 0.1, Kernels.Wide.Count > 1 ? 0.8 : 0.95);
     }
 
     [Fact]
