@@ -18,31 +18,6 @@ static class PatternCheck
         return (output, gradient);
     }
 
-    /// <summary>The largest difference between a layer's fused and plain forms, outputs and input gradients, on n drawn tokens.</summary>
-    public static (double Output, double Gradient) FusedAndPlain(Rng rng, Attention layer, int n, int dim)
-    {
-        var (o, dx) = Of(false); var (plain, dPlain) = Of(true);
-        return (SmallRuns.Apart(o, plain), SmallRuns.Apart(dx, dPlain));
-        (Real[], Real[]) Of(bool reference)
-        {
-            var x = Trials.Draw(rng["x"], [1, n, dim]);
-            using var scope = Scope.Train();
-            var y = layer.Forward(x, new Pass { Reference = reference }); var kept = y.Span.ToArray();
-            y.Backward(Trials.Draw(rng["g"], y.Shape, (Real)0.3).Span);
-            return (kept, x.Grad.ToArray());
-        }
-    }
-
-    /// <summary>The largest difference between n drawn tokens at once and one by one with a memory, and the bytes of that memory after them.</summary>
-    public static (double Difference, long Bytes) Decoded(Rng rng, Attention layer, int n, int dim)
-    {
-        var x = Trials.Draw(rng["x"], [1, n, dim]); var memory = new Memory(); double worst = 0;
-        using var scope = Scope.NoGrad();
-        var whole = layer.Forward(x, Pass.Eval);
-        for (int t = 0; t < n; t++) worst = Math.Max(worst, SmallRuns.Apart(whole.Rows(t, t + 1).Span, layer.Forward(x.Rows(t, t + 1).Detach(), new Pass { Memory = memory }).Span));
-        return (worst, memory.Bytes);
-    }
-
     /// <summary>Work and time of a forward and backward pass over block lists, over that of dense causal attention: 4 heads of 32.</summary>
     public static (double Work, double Time) Cost(ClaimRun run, int n, int heads, Func<BlockList?> lists)
     {

@@ -47,13 +47,7 @@ static class SmallRuns
         foreach (var b in batches)
         {
             using var scope = Scope.NoGrad();
-            var logits = model.Forward(b.Inputs, b.Size, Pass.Eval); int v = logits.Shape[-1];
-            for (int i = 0; i < b.Targets.Length; i++)
-            {
-                if (b.Targets[i] < 0) continue;
-                asked++;
-                if (System.Numerics.Tensors.TensorPrimitives.IndexOfMax(logits.Span.Slice(i * v, v)) == b.Targets[i]) right++;
-            }
+            right += b.Right(model.Forward(b.Inputs, b.Size, Pass.Eval)); asked += b.Asked;
         }
         return (double)right / asked;
     }

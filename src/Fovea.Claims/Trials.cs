@@ -30,10 +30,8 @@ static class Trials
         for (int i = 0; i < batches; i++)
         {
             using var scope = Scope.NoGrad();
-            var b = source.Batch(run.Rng["test"], i, size); var logits = model.Forward(b.Inputs, b.Size, new Pass { Reference = reference }); int v = logits.Shape[2];
-            loss += logits.CrossEntropy(b.Targets).Item / batches;
-            for (int t = 0; t < b.Targets.Length; t++)
-                if (b.Targets[t] >= 0) { asked++; if (System.Numerics.Tensors.TensorPrimitives.IndexOfMax<Real>(logits.Span.Slice(t * v, v)) == b.Targets[t]) right++; }
+            var b = source.Batch(run.Rng["test"], i, size); var logits = model.Forward(b.Inputs, b.Size, new Pass { Reference = reference });
+            loss += logits.CrossEntropy(b.Targets).Item / batches; right += b.Right(logits); asked += b.Asked;
         }
         return (loss, right / (double)asked);
     }

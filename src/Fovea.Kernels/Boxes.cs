@@ -48,15 +48,9 @@ public sealed class Boxes
 
     internal Cover Tile(int q0, int q1, int k0, int k1)
     {
-        Check(q1, k1);
-        bool all = true;
-        for (int a = 0; a < Axes; a++)
-        {
-            Real first = Least(k0, k1, a, 0), last = -Least(k0, k1, a, 1);
-            if (last < Least(q0, q1, a, 2) || first >= -Least(q0, q1, a, 5)) return Cover.None;
-            all &= first >= -Least(q0, q1, a, 3) && last < Least(q0, q1, a, 4);
-        }
-        return all ? Cover.All : Cover.Mixed;
+        Span<Cover> one = stackalloc Cover[1];
+        Tiles(q0, q1, k0, k1 + 1, int.MaxValue, one);
+        return one[0];
     }
 
     internal void Tiles(int q0, int q1, int key, int keyEnd, int width, Span<Cover> covers)
@@ -66,7 +60,7 @@ public sealed class Boxes
         for (int a = 0; a < Axes; a++) for (int x = 0; x < 4; x++) asked[4 * a + x] = Least(q0, q1, a, x + 2);
         for (int at = key, end, t = 0; at < keyEnd; at = end, t++)
         {
-            end = Math.Min(keyEnd, (at / width + 1) * width);
+            end = (int)Math.Min(keyEnd, (at / width + 1L) * width);
             bool all = true, none = false;
             int level = 31 - int.LeadingZeroCount(end - at), from = At(Math.Min(level, Levels), at);
             bool listed = level <= Levels && end - at == 1 << level;

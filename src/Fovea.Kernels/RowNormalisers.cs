@@ -54,7 +54,8 @@ public readonly struct ClippedSoftmax(Real low, Real high) : IRowNormaliser
 
 /// <summary>
 /// Softplus in place of the exponential, and re-weighting (arXiv 2501.13428): with N keys in sight, a = softplus(ln N · s) / Σ, and then b = max(N·a − O, 0)^power / Σ, O = 1 but 0 for N ≤ 3: what is above the
-/// average of its row survives. Power 0 leaves out the second step. The row is divided by its largest entry before the power, so that it does not overflow.
+/// average of its row survives. Power 0 leaves out the second step. The row is divided by its largest entry before the power, so that it does not overflow;
+/// the paper adds 1e-8 to the sum instead, which would outweigh rows that are nearly even.
 /// </summary>
 public readonly struct SoftplusWeights(int power) : IRowNormaliser
 {

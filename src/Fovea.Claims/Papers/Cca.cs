@@ -20,7 +20,7 @@ public static class Cca
     [Claim("With a span of the whole text, and with groups of one token, it is dense attention; its fused and plain forms agree with their gradients", Quick = true)]
     public static Evidence Exact(ClaimRun run)
     {
-        var dense = new SoftmaxAttention(Config, W(run)); var (o, g) = PatternCheck.FusedAndPlain(run.Rng, Layer(run, 8, 32), N, Dim);
+        var dense = new SoftmaxAttention(Config, W(run)); var (o, g) = Forms.FusedAndPlain(run.Rng, Layer(run, 8, 32), N, Dim);
         return Evidence.All(Evidence.AtMost(Apart(run, Layer(run, 8, N), dense), 1e-4, "", "s ≥ T from dense attention"), Evidence.AtMost(Apart(run, Layer(run, 1, 16), dense), 1e-4, "", "g = 1 from dense attention"),
             Evidence.AtMost(o, 1e-4, "", "fused from plain"), Evidence.AtMost(g, 1e-4, "", "gradients"));
     }
@@ -60,7 +60,7 @@ public static class Cca
     {
         const int t = 4096, g = 16, s = 128; var layer = Layer(run, 8, 32); var x = Trials.Draw(run.Rng["x"], [1, N, Dim]); var y = layer.Forward(x, Pass.Eval).Rows(0, 100);
         var changed = Tensor.From(x.Span, x.Shape); changed.Span[(100 * Dim)..].Fill(1);
-        double future = SmallRuns.Apart(y.Span, layer.Forward(changed, Pass.Eval).Rows(0, 100).Span), step = PatternCheck.Decoded(run.Rng, layer, N, Dim).Difference;
+        double future = SmallRuns.Apart(y.Span, layer.Forward(changed, Pass.Eval).Rows(0, 100).Span), step = Forms.Decoded(run.Rng, layer, N, Dim).Difference;
         using var scope = Scope.NoGrad();
         var large = new CcaAttention(Config, W(run), g, s); var text = Trials.Draw(run.Rng["text"], [1, t, Dim]); var memory = new Memory(); large.Forward(text, new Pass { Memory = memory });
         long Work(Attention a) => Kernels.Work.Count(() => a.Forward(text, Pass.Eval)); long shared = Work(new SlidingWindowAttention(Config, W(run), 1));

@@ -53,10 +53,10 @@ public static class Combiner
     [Claim("One segment, and segments of one token, are dense attention; it decodes as it trains, and its gradients are those of its plain form", Quick = true)]
     public static Evidence Exact(ClaimRun run)
     {
-        const int n = 150; var x = Trials.Draw(run.Rng["x"], [1, n, Dim]); var dense = new SoftmaxAttention(Config, W(run)).Forward(x, Pass.Eval); var (o, g) = PatternCheck.FusedAndPlain(run.Rng, Layer(run, Segment), n, Dim);
+        const int n = 150; var x = Trials.Draw(run.Rng["x"], [1, n, Dim]); var dense = new SoftmaxAttention(Config, W(run)).Forward(x, Pass.Eval); var (o, g) = Forms.FusedAndPlain(run.Rng, Layer(run, Segment), n, Dim);
         double Apart(int segment) => SmallRuns.Apart(dense.Span, Layer(run, segment).Forward(x, Pass.Eval).Span);
         return Evidence.All(Evidence.AtMost(Apart(n), 1e-4, "", "one segment from dense attention"), Evidence.AtMost(Apart(1), 1e-4, "", "segments of one token from dense attention"),
-            Evidence.AtMost(PatternCheck.Decoded(run.Rng, Layer(run, Segment), n, Dim).Difference, 1e-5, "", "token by token"), Evidence.AtMost(o, 1e-4, "", "fused from plain"), Evidence.AtMost(g, 1e-4, "", "gradients"));
+            Evidence.AtMost(Forms.Decoded(run.Rng, Layer(run, Segment), n, Dim).Difference, 1e-5, "", "token by token"), Evidence.AtMost(o, 1e-4, "", "fused from plain"), Evidence.AtMost(g, 1e-4, "", "gradients"));
     }
 
     [Claim("Work grows as N√N with segments of √N tokens, that of dense attention as N²: 512 to 8,192 tokens", Quick = true)]

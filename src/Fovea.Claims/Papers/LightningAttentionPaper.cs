@@ -18,19 +18,11 @@ static class LightningAttentionPaper
         double blocks = 0, steps = 0, gradient = 0; const int n = 203;
         foreach (int layer in new[] { 0, 3 })
         {
-            var config = new AttentionConfig(64, 4); var w = Weights.Random(run.Rng["exact"]); var x = Trials.Draw(run.Rng["x"], [2, n, 64]); var g = Trials.Draw(run.Rng["g"], [2, n, 64]);
-            var a = new LightningAttention(config, w, layer);
-            (Tensor O, double[] Gradient) Both(bool reference)
-            {
-                x.ZeroGrad(); w.ZeroGrad(); using var scope = Scope.Train();
-                var o = scope.Keep(a.Forward(x, new Pass { Training = true, Reference = reference })); o.Backward(g.Span);
-                return (o, [.. Trials.Wide(x.Grad), .. w.All.Values.SelectMany(p => Trials.Wide(p.Grad))]);
-            }
-            var (o, d) = Both(false); var (plain, dPlain) = Both(true); var pass = new Pass { Memory = new() };
-            blocks = Math.Max(blocks, Trials.Difference(o, plain)); gradient = Math.Max(gradient, Trials.Difference(d, dPlain) / dPlain.Max(Math.Abs));
+            var config = new AttentionConfig(64, 4); var w = Weights.Random(run.Rng["exact"]); var a = new LightningAttention(config, w, layer);
+            var (output, slope) = Forms.FusedAndPlain(run.Rng, a, n, 64, 2, w);
+            blocks = Math.Max(blocks, output); gradient = Math.Max(gradient, slope);
             // Ablated: the layer that decodes does not decay.
-            var decoder = run.Ablated ? new LightningAttention(config, w, layer, decay: false) : a;
-            for (int t = 0; t < n; t++) steps = Math.Max(steps, Trials.Difference(decoder.Forward(x.Rows(t, t + 1), pass), o.Rows(t, t + 1)));
+            steps = Math.Max(steps, Forms.Decoded(run.Rng, a, n, 64, 2, run.Ablated ? new LightningAttention(config, w, layer, decay: false) : null).Difference);
         }
         return Evidence.All(Evidence.AtMost(blocks, 1e-4, note: "quadratic form"), Evidence.AtMost(gradient, 1e-3, note: "its gradients, relative"), Evidence.AtMost(steps, 1e-4, note: "token by token"));
     }

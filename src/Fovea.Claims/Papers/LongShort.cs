@@ -17,9 +17,9 @@ public static class LongShort
     [Claim("It is dense attention under a mask per head, forwards and backwards, and decodes as it trains", Quick = true)]
     public static Evidence Exact(ClaimRun run)
     {
-        var layer = new LongShortAttention(new(64, Heads), Weights.Random(run.Rng["weights"]), 1, Width); var (o, g) = PatternCheck.FusedAndPlain(run.Rng, layer, 150, 64); var (step, bytes) = PatternCheck.Decoded(run.Rng, Layer(run, new(64, Heads), Weights.Random(run.Rng["weights"])), 150, 64);
+        var layer = new LongShortAttention(new(64, Heads), Weights.Random(run.Rng["weights"]), 1, Width); var (o, g) = Forms.FusedAndPlain(run.Rng, layer, 150, 64); var (step, memory) = Forms.Decoded(run.Rng, Layer(run, new(64, Heads), Weights.Random(run.Rng["weights"])), 150, 64);
         return Evidence.All(Evidence.AtMost(o, 1e-4, "", "outputs"), Evidence.AtMost(g, 1e-4, "", "gradients"), Evidence.AtMost(step, 1e-5, "", "token by token"),
-            Evidence.AtMost(Math.Abs(bytes - (150 + (Heads - 1.0) * (Width - 1)) * 2 * (64 / Heads) * sizeof(Real)), 0, "bytes", "of the cache away from H_full·T + (H − H_full)(c − 1) tokens"));
+            Evidence.AtMost(Math.Abs(memory.Bytes - (150 + (Heads - 1.0) * (Width - 1)) * 2 * (64 / Heads) * sizeof(Real)), 0, "bytes", "of the cache away from H_full·T + (H − H_full)(c − 1) tokens"));
     }
 
     [Claim("At 4,096 tokens a decoded token costs at most half of what multi-head attention asks for", Quick = true)]

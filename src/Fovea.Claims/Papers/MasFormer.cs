@@ -20,7 +20,7 @@ public static class MasFormer
     {
         var (o, g) = PatternCheck.Exact(run.Rng, 2, 200, 16, (q, k, v) => Softmax.Fused<Plain, Window, SoftmaxWeights>(q, k, v, new(), new(Width), new()), (_, i, j) => j <= i && j > i - Width);
         var (p, h) = PatternCheck.Exact(run.Rng, 2, 200, 16, (q, k, v) => Softmax.Fused<Plain, OwnAndPrevious, SoftmaxWeights>(q, k, v, new(), new(Width), new()), (_, i, j) => j <= i && j >= (i - i % Width) - Width);
-        var (step, _) = PatternCheck.Decoded(run.Rng, new BlockedWindowAttention(new(64, 4, Position: new Rope()), Weights.Random(run.Rng["weights"]), Width), 120, 64);
+        var (step, _) = Forms.Decoded(run.Rng, new BlockedWindowAttention(new(64, 4, Position: new Rope()), Weights.Random(run.Rng["weights"]), Width), 120, 64);
         return Evidence.All(Evidence.AtMost(Math.Max(o, p), 1e-4, "", "outputs"), Evidence.AtMost(Math.Max(g, h), 1e-4, "", "gradients"), Evidence.AtMost(step, 1e-5, "", "token by token"));
     }
 

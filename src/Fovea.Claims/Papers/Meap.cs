@@ -3,7 +3,7 @@ using Fovea.Models;
 namespace Fovea.Claims;
 
 /// <summary>
-/// Next-token training on inputs some of which are hidden, on grammar text with recall lines, beside plain training and beside training on inputs of which as many are replaced by random tokens; same steps and rows.
+/// Next-token training on inputs some of which are hidden, on grammar text with recall lines, beside plain training; same steps and rows.
 /// Ablated: nothing is hidden. Not shown: that retrieval of needles improves, and where attention goes. Byte models of this size need several thousand steps before they retrieve at all.
 /// </summary>
 [Paper("meap")]

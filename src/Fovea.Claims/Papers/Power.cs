@@ -24,7 +24,7 @@ public static class Power
         var (o, g) = PatternCheck.Exact(run.Rng, 2, 300, 16, (q, k, v) => Softmax.Fused<Plain, Causal, SoftmaxWeights>(q, k, v, new(), new(), new(Blocks: BlockLists.Of<PowersOfTwo>(heads, 1, 300))),
             (_, i, j) => j <= i && (i / Block - j / Block) is 0 or 1 or 2 or 4 or 8 or 16 or 32);
         for (int q = 0; q < 1024; q++) most = Math.Max(most, Enumerable.Range(0, q + 1).Count(k => p.Sees(q, k)));
-        var (step, _) = PatternCheck.Decoded(run.Rng, Layer(run, new(64, 4, Position: new Rope()), Weights.Random(run.Rng["weights"])), 150, 64);
+        var (step, _) = Forms.Decoded(run.Rng, Layer(run, new(64, 4, Position: new Rope()), Weights.Random(run.Rng["weights"])), 150, 64);
         return Evidence.All(Evidence.AtMost(o, 1e-5, "", "outputs"), Evidence.AtMost(g, 1e-4, "", "gradients"), Evidence.AtMost(step, 1e-5, "", "token by token"), Evidence.AtMost(most, 11, "blocks", "seen by a row of 1,024 blocks"));
     }
 

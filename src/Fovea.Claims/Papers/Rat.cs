@@ -21,16 +21,10 @@ static class Rat
         double steps = 0, plain = 0, gradient = 0, entries = 0;
         foreach (int chunk in new[] { 1, 4, 16, 70 })
         {
-            const int n = 141; var a = new RatAttention(new(64, 4, 2, Position: new Rope()), Weights.Random(run.Rng["exact"]), chunk); var x = Trials.Draw(run.Rng["x"], [2, n, 64]); var g = Trials.Draw(run.Rng["g"], [2, n, 64]);
-            (Tensor O, double[] D) Both(bool reference)
-            {
-                x.ZeroGrad(); using var scope = Scope.Train();
-                var o = scope.Keep(a.Forward(x, new Pass { Training = true, Reference = reference })); o.Backward(g.Span); return (o, Trials.Wide(x.Grad));
-            }
-            var (o, d) = Both(false); var (p, dp) = Both(true); var pass = new Pass { Memory = new() };
-            plain = Math.Max(plain, Trials.Difference(o, p)); gradient = Math.Max(gradient, Trials.Difference(d, dp) / dp.Max(Math.Abs));
-            for (int t = 0; t < n; t++) steps = Math.Max(steps, Trials.Difference(a.Forward(x.Rows(t, t + 1), pass), o.Rows(t, t + 1)));
-            entries = Math.Max(entries, Math.Abs((pass.Memory.States.OfType<KvState>().SingleOrDefault()?.Count ?? 0) - n / chunk));
+            const int n = 141; var w = Weights.Random(run.Rng["exact"]); var a = new RatAttention(new(64, 4, 2, Position: new Rope()), w, chunk);
+            var (output, slope) = Forms.FusedAndPlain(run.Rng, a, n, 64, 2, w); var (step, memory) = Forms.Decoded(run.Rng, a, n, 64, 2);
+            plain = Math.Max(plain, output); gradient = Math.Max(gradient, slope); steps = Math.Max(steps, step);
+            entries = Math.Max(entries, Math.Abs((memory.States.OfType<KvState>().SingleOrDefault()?.Count ?? 0) - n / chunk));
         }
         return Evidence.All(Evidence.AtMost(steps, 1e-4, note: "steps"), Evidence.AtMost(plain, 1e-4, note: "one softmax"), Evidence.AtMost(gradient, 1e-3, note: "gradients, relative"), Evidence.AtMost(entries, 0, note: "entries off ⌊T/L⌋"));
     }

@@ -21,9 +21,9 @@ public static class S2
         var layer = Layer(run, new(64, Heads), Weights.Random(run.Rng["weights"])); Shard[] shards = [.. Enumerable.Range(0, Heads).Select(layer.Of)];
         var (o, g) = PatternCheck.Exact(run.Rng, Heads, 200, 8, (q, k, v) => Softmax.Fused<Plain, Causal, SoftmaxWeights>(q, k, v, new(), new(), new(Blocks: BlockLists.Of<Shard>(shards, 1, 200))),
             (h, i, j) => j <= i && (i / Block == j / Block || (j / Block + h + 1) % Stride == 0));
-        var (step, bytes) = PatternCheck.Decoded(run.Rng, Layer(run, new(64, Heads, Position: new Rope()), Weights.Random(run.Rng["weights"])), 200, 64);
+        var (step, memory) = Forms.Decoded(run.Rng, Layer(run, new(64, Heads, Position: new Rope()), Weights.Random(run.Rng["weights"])), 200, 64);
         return Evidence.All(Evidence.AtMost(o, 1e-4, "", "outputs"), Evidence.AtMost(g, 1e-4, "", "gradients"), Evidence.AtMost(step, 1e-5, "", "token by token, shards kept"),
-            Evidence.AtMost(bytes / (double)(2 * 64 * sizeof(Real)), 200.0 / Stride + 2 * Block, "tokens", "kept per head, on average"));
+            Evidence.AtMost(memory.Bytes / (double)(2 * 64 * sizeof(Real)), 200.0 / Stride + 2 * Block, "tokens", "kept per head, on average"));
     }
 
     [Claim("Eight heads together see every block; with one shard for all they do not", Quick = true)]

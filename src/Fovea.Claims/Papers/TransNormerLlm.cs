@@ -21,15 +21,9 @@ static class TransNormerLlm
         double plain = 0, steps = 0, gradient = 0; const int n = 150;
         for (int layer = 0; layer < Layers; layer++)
         {
-            var a = new TransNormerAttention(new(64, 4), Weights.Random(run.Rng["exact"]), layer, Layers); var x = Trials.Draw(run.Rng["x"], [1, n, 64]); var g = Trials.Draw(run.Rng["g"], [1, n, 64]);
-            (Tensor O, double[] D) Both(bool reference)
-            {
-                x.ZeroGrad(); using var scope = Scope.Train();
-                var o = scope.Keep(a.Forward(x, new Pass { Training = true, Reference = reference })); o.Backward(g.Span); return (o, Trials.Wide(x.Grad));
-            }
-            var (o, d) = Both(false); var (p, dp) = Both(true); var pass = new Pass { Memory = new() };
-            plain = Math.Max(plain, Trials.Difference(o, p)); gradient = Math.Max(gradient, Trials.Difference(d, dp) / dp.Max(Math.Abs));
-            for (int t = 0; t < n; t++) steps = Math.Max(steps, Trials.Difference(a.Forward(x.Rows(t, t + 1), pass), o.Rows(t, t + 1)));
+            var w = Weights.Random(run.Rng["exact"]); var a = new TransNormerAttention(new(64, 4), w, layer, Layers);
+            var (output, slope) = Forms.FusedAndPlain(run.Rng, a, n, 64, weights: w);
+            plain = Math.Max(plain, output); gradient = Math.Max(gradient, slope); steps = Math.Max(steps, Forms.Decoded(run.Rng, a, n, 64).Difference);
         }
         return Evidence.All(Evidence.AtMost(plain, 1e-4, note: "quadratic"), Evidence.AtMost(steps, 1e-4, note: "steps"), Evidence.AtMost(gradient, 1e-3, note: "gradients, relative"));
     }

@@ -71,19 +71,9 @@ sealed class RecallFrontier(FrontierPlan plan, string folder, IReadOnlyList<Fron
         var rng = plan.Rng(); var weights = Weights.Random(rng["weights"][width]);
         try
         {
-            var task = plan.Task; var knobs = mechanism.Knobs.Where(k => k.Name == "window" && k.Type == typeof(int)).ToDictionary(k => k.Name, object (_) => plan.Length / 4);
-            var model = new DecoderModel(new(task.Vocabulary, width, plan.Layers, Math.Max(1, width / 16)) { Length = task.Length, Tied = false, TokenPositions = (w, n, dim) => new LearnedPositions(w, n, dim) }, weights, (_, c, w) => mechanism.New(c, w, knobs));
-            var trainer = new Trainer(weights, new AdamW(beta2: 0.98, decay: 0.01), new() { Steps = plan.Steps, Schedule = new WarmupCosine(3e-3, plan.Steps / 10 + 1, plan.Steps), Rng = rng["passes"] });
-            trainer.Run((i, pass) => { var b = task.Batch(rng["train"], i, plan.Rows); return model.Loss(b.Inputs, b.Targets, b.Size, pass); }, step => progress(step / (double)plan.Steps), cancel);
-            long right = 0, asked = 0;
-            for (int i = 0; i < 8; i++)
-            {
-                using var scope = Scope.NoGrad();
-                var b = task.Batch(rng["test"], i, plan.Rows); var logits = model.Forward(b.Inputs, b.Size, Pass.Eval).Span;
-                for (int t = 0; t < b.Targets.Length; t++)
-                    if (b.Targets[t] >= 0) { asked++; if (System.Numerics.Tensors.TensorPrimitives.IndexOfMax(logits.Slice(t * task.Vocabulary, task.Vocabulary)) == b.Targets[t]) right++; }
-            }
-            return new(mechanism.Name, width, right / (double)asked, State(model, task.Batch(rng["test"], 0, 1).Inputs, mechanism), weights.Count);
+            var task = plan.Task; var model = Training.RecallModel(task, mechanism, weights, width, plan.Layers);
+            double right = Training.Recall(rng, task, model, weights, plan.Rows, plan.Steps, checkpoint: null, progress, cancel);
+            return new(mechanism.Name, width, right, State(model, task.Batch(rng["test"], 0, 1).Inputs, mechanism), weights.Count);
         }
         // A mechanism that diverges, or cannot be made at this size, is a result too.
         catch (Exception e) when (e is ArithmeticException or ArgumentException or NotSupportedException) { return new(mechanism.Name, width, null, null, weights.Count, e.Message); }

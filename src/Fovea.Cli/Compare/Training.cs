@@ -94,33 +94,33 @@ static class Training
     /// <summary>Small enough that softmax attention solves it within the budget, hard enough that a memory without addresses does not.</summary>
     public static Recall RecallTask { get; } = new(length: 24, pairs: 4, vocabulary: 16);
 
-    /// <summary>The window of mechanisms that have one, in the recall task: a quarter of a row, or they would see all of it and nothing would be asked of their memory.</summary>
-    public static int RecallWindow => RecallTask.Length / 4;
-
-    /// <summary>Share of right answers on fresh rows after a fixed number of updates of a two-layer model.</summary>
+    /// <summary>Share of right answers of a two-layer model after a fixed number of updates.</summary>
     public static double Recall(Plan plan, Mechanism mechanism, string checkpoint, Action<double> progress, CancellationToken cancel)
     {
-        var task = RecallTask; var rng = plan.Rng()["recall"]; int steps = plan.RecallSteps, rows = 32;
-        var weights = Weights.Random(rng["weights"]);
-        var knobs = mechanism.Knobs.Where(k => k.Name == "window" && k.Type == typeof(int)).ToDictionary(k => k.Name, object (_) => RecallWindow);
-        var model = new DecoderModel(new(task.Vocabulary, 64, 2, 4) { Length = task.Length, Tied = false, TokenPositions = (w, n, dim) => new LearnedPositions(w, n, dim) }, weights, (_, c, w) => mechanism.New(c, w, knobs));
-        var trainer = new Trainer(weights, new AdamW(beta2: 0.98, decay: 0.01), new() { Steps = steps, Schedule = new WarmupCosine(3e-3, steps / 10 + 1, steps), Rng = rng["passes"], Checkpoint = checkpoint, CheckpointEvery = Math.Max(1, steps / 4) });
-        trainer.Resume();
-        trainer.Run((i, pass) => Loss(model, task.Batch(rng["train"], i, rows), pass), step => progress(step / (double)steps), cancel);
+        var rng = plan.Rng()["recall"]; var weights = Weights.Random(rng["weights"]);
+        return Recall(rng, RecallTask, RecallModel(RecallTask, mechanism, weights, width: 64, layers: 2), weights, rows: 32, plan.RecallSteps, checkpoint, progress, cancel);
+    }
 
+    /// <summary>A small model for a recall task. Mechanisms that have a window see a quarter of a row, or they would see all of it and nothing would be asked of their memory.</summary>
+    public static DecoderModel RecallModel(Recall task, Mechanism mechanism, Weights weights, int width, int layers)
+    {
+        var knobs = mechanism.Knobs.Where(k => k.Name == "window" && k.Type == typeof(int)).ToDictionary(k => k.Name, object (_) => task.Length / 4);
+        return new(new(task.Vocabulary, width, layers, Math.Max(1, width / 16)) { Length = task.Length, Tied = false, TokenPositions = (w, n, dim) => new LearnedPositions(w, n, dim) }, weights, (_, c, w) => mechanism.New(c, w, knobs));
+    }
+
+    /// <summary>Trains on rows of the task, or goes on from the checkpoint if there is one to be kept, and answers with the share of right answers on fresh rows.</summary>
+    public static double Recall(Rng rng, Recall task, DecoderModel model, Weights weights, int rows, int steps, string? checkpoint, Action<double> progress, CancellationToken cancel)
+    {
+        var trainer = new Trainer(weights, new AdamW(beta2: 0.98, decay: 0.01), new() { Steps = steps, Schedule = new WarmupCosine(3e-3, steps / 10 + 1, steps), Rng = rng["passes"], Checkpoint = checkpoint, CheckpointEvery = Math.Max(1, steps / 4) });
+        if (checkpoint is not null) trainer.Resume();
+        trainer.Run((i, pass) => Loss(model, task.Batch(rng["train"], i, rows), pass), step => progress(step / (double)steps), cancel);
         long right = 0, asked = 0;
         for (int i = 0; i < 8; i++)
         {
             cancel.ThrowIfCancellationRequested();
             using var scope = Scope.NoGrad();
             var batch = task.Batch(rng["test"], i, rows);
-            var logits = model.Forward(batch.Inputs, rows, Pass.Eval).Span;
-            for (int t = 0; t < batch.Targets.Length; t++)
-            {
-                if (batch.Targets[t] < 0) continue;
-                asked++;
-                if (System.Numerics.Tensors.TensorPrimitives.IndexOfMax(logits.Slice(t * task.Vocabulary, task.Vocabulary)) == batch.Targets[t]) right++;
-            }
+            right += batch.Right(model.Forward(batch.Inputs, rows, Pass.Eval)); asked += batch.Asked;
         }
         return right / (double)asked;
     }

@@ -16,12 +16,13 @@ public unsafe interface INumberFormat
     static abstract void Decode(byte* from, float* to);
     /// <summary>y [M,N] = x [M,K] · Wᵀ row by row of x, in the way that suits the format: <see cref="Quantised.Floats"/> or <see cref="Quantised.Integers"/>.</summary>
     static abstract void Few(byte* weights, int n, int k, float* x, int m, float* y);
-    /// <summary>Whether rows of so many numbers are multiplied as they are, by the next two.</summary>
+    /// <summary>Whether rows of so many numbers are multiplied as they are, by the next two; where not, callers decode and the two are not called.</summary>
     static virtual bool Direct(int dim) => false;
+    private const string NotDirect = "rows of this format are decoded before they are multiplied";
     /// <summary>to[r·step + j] += row[j]·x[r] for n rows of dim numbers, on this thread.</summary>
-    static virtual void Dots(byte* rows, int n, int dim, float* x, int count, float* to, nint step) => throw new NotSupportedException();
+    static virtual void Dots(byte* rows, int n, int dim, float* x, int count, float* to, nint step) => throw new NotSupportedException(NotDirect);
     /// <summary>to[r] += Σ_j p[r·step + j]·row[j].</summary>
-    static virtual void Sweep(byte* rows, int n, int dim, float* p, nint step, float* to, int count) => throw new NotSupportedException();
+    static virtual void Sweep(byte* rows, int n, int dim, float* p, nint step, float* to, int count) => throw new NotSupportedException(NotDirect);
 }
 
 /// <summary>A format whose numbers are multiplied as floats.</summary>

@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 namespace Fovea.Models;
 
 /// <summary>
@@ -23,6 +24,14 @@ public sealed class Batch
     public ReadOnlySpan<int> Target(int row) => Targets.AsSpan(row * Length, Length);
     /// <summary>How many places ask for something.</summary>
     public int Asked => Targets.Count(t => t >= 0);
+    /// <summary>At how many of them the likeliest token of logits [Size,Length,V] is the target.</summary>
+    public int Right(Tensor logits)
+    {
+        int v = logits.Shape[-1], right = 0;
+        if (logits.Shape.Size != (long)Targets.Length * v) throw new ArgumentException($"logits are {logits.Shape}, expected [{Size},{Length},vocabulary]", nameof(logits));
+        for (int t = 0; t < Targets.Length; t++) if (Targets[t] >= 0 && TensorPrimitives.IndexOfMax<Real>(logits.Span.Slice(t * v, v)) == Targets[t]) right++;
+        return right;
+    }
 }
 
 /// <summary>An endless supply of batches: row b of step s is a function of (rng, s, b) and of nothing else.</summary>
