@@ -70,14 +70,13 @@ public readonly struct SoftplusWeights(int power) : IRowNormaliser
     {
         int seen = Seen(row);
         if (seen == 0) { row.Clear(); return; }
-        ScoreRows.Each(new Positive(Factor(seen)), row, row);
-        Real sum = TensorPrimitives.Sum<Real>(row);
+        var (sum, max) = ScoreRows.Fold(new Positive(Factor(seen)), row, row);
         if (sum == 0) { row.Clear(); return; }
         if (power == 0) { TensorPrimitives.Multiply(row, 1 / sum, row); return; }
-        Real max = seen / sum * TensorPrimitives.Max<Real>(row) - Offset(seen);
+        max = seen / sum * max - Offset(seen);
         if (!(max > 0)) { if (Real.IsNaN(max)) row.Fill(max); else row.Clear(); return; }
-        ScoreRows.Each(new Above(seen / sum, Offset(seen), 1 / max, power), row, row);
-        TensorPrimitives.Multiply(row, 1 / TensorPrimitives.Sum<Real>(row), row);
+        (sum, _) = ScoreRows.Fold(new Above(seen / sum, Offset(seen), 1 / max, power), row, row);
+        TensorPrimitives.Multiply(row, 1 / sum, row);
     }
 
     public void Slope(Span<Real> logits, ReadOnlySpan<Real> weights, Span<Real> gradient)
@@ -85,12 +84,11 @@ public readonly struct SoftplusWeights(int power) : IRowNormaliser
         int seen = Seen(logits);
         if (seen == 0) { gradient.Clear(); return; }
         Real factor = Factor(seen);
-        ScoreRows.Each(new Positive(factor), logits, logits);
-        Real sum = TensorPrimitives.Sum<Real>(logits);
+        var (sum, top) = ScoreRows.Fold(new Positive(factor), logits, logits);
         if (sum == 0) { gradient.Clear(); return; }
         if (power > 0)
         {
-            Real max = seen / sum * TensorPrimitives.Max<Real>(logits) - Offset(seen);
+            Real max = seen / sum * top - Offset(seen);
             if (!(max > 0)) { gradient.Clear(); return; }
             // The largest entry is 1 before the last division, so the sum is one over its weight.
             Real dot = TensorPrimitives.Dot<Real>(gradient, weights), share = TensorPrimitives.Max<Real>(weights);

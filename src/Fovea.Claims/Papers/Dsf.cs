@@ -6,7 +6,7 @@ namespace Fovea.Claims;
 /// layers of S6 and RG-LRU, which the library does not have: their adapters are compared with the definitions.
 /// </summary>
 [Paper("dsf")]
-static class Dsf
+static partial class Dsf
 {
     const int N = 150, E = 6, S = 5;
     static Tensor Draw(ClaimRun run, string name, params ReadOnlySpan<int> shape) => Tensor.Normal(run.Rng[name], Shape.Of(shape), (Real)0.5);

@@ -81,9 +81,9 @@ public static class LongShort
     [Claim("One full head keeps the long range: needles 90 to 110 tokens back")]
     public static Evidence LongRange(ClaimRun run)
     {
-        var text = new MarkedText(run.Rng["table"], 192, 1, 8, 8, 90, 110, 16, spread: 32);
-        DecoderModel Train(string name, Mixer mixer) => SmallRuns.Train(run, "ls-needle-" + name, Small with { Vocabulary = text.Vocabulary }, text, 600, 8, 5e-3, mixer);
-        double dense = S2.Needles(run, Train("dense", ModelConfig.Softmax), text), split = S2.Needles(run, run.Ablated ? Train("dense", ModelConfig.Softmax) : Train("split", (_, c, w) => Layer(run, c, w)), text);
+        MarkedText text = new(run.Rng["table"], 192, 1, 8, 8, spread: 32), far = new(run.Rng["table"], 192, 1, 8, 8, 90, 110);
+        DecoderModel Train(string name, Mixer mixer) => SmallRuns.Train(run, "ls-needle-" + name, Small with { Vocabulary = text.Vocabulary }, text, 500, 8, 5e-3, mixer);
+        double dense = S2.Needles(run, Train("dense", ModelConfig.Softmax), far), split = S2.Needles(run, run.Ablated ? Train("dense", ModelConfig.Softmax) : Train("split", (_, c, w) => Layer(run, c, w)), far);
         return Evidence.All(Evidence.AtLeast(dense, 0.8, "", "accuracy of multi-head attention (precondition)"), Evidence.AtLeast(split / dense, 0.95, "", "accuracy over that"));
     }
 }

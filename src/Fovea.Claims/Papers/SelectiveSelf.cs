@@ -10,14 +10,14 @@ namespace Fovea.Claims;
 public static class SelectiveSelf
 {
     const int Short = 96, Long = 384;
-    static readonly ModelConfig Small = new(new CopyOrMajority().Vocabulary, 48, 2, 4) { Hidden = 64, Length = Short, Tied = false };
+    static readonly ModelConfig Small = new(new CopyOrMajority().Vocabulary, 48, 2, 1) { Hidden = 64, Length = Short, Tied = false, Position = null };
     static Mixer Selective(ClaimRun run) => run.Ablated ? ModelConfig.Softmax : (_, c, w) => new SelectiveSelfAttention(c, w);
     static DecoderModel Model(ClaimRun run, string name, Mixer mixer)
     {
         var w = run.Trained("selective-" + name, () =>
         {
             var w = Weights.Random(run.Rng["weights"]); var model = new DecoderModel(Small, w, mixer); int[] lengths = [40, 64, Short];
-            Trials.Train(run, name, w, 900, 4e-3, (i, pass) => { var b = new CopyOrMajority(lengths[i % 3], 0.3).Batch(run.Rng["train"], i, 16); return model.Loss(b.Inputs, b.Targets, b.Size, pass); }, 0.01);
+            Trials.Train(run, name, w, 400, 4e-3, (i, pass) => { var b = new CopyOrMajority(lengths[i % 3], 0.3).Batch(run.Rng["train"], i, 16); return model.Loss(b.Inputs, b.Targets, b.Size, pass); }, 0.01);
             return w;
         });
         return new(Small, w, mixer);

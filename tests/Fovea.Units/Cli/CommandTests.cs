@@ -17,6 +17,16 @@ public class CommandTests
     }
 
     [Fact]
+    public void Explain_counts_what_a_mechanism_computes()
+    {
+        var e = CliRun.Of("explain", "sliding-window", "--length", "256", "--set", "window=64", "--json").Json;
+        Assert.Equal(7, (int)e["tiles"]!); Assert.Equal(16, (int)e["allTiles"]!); Assert.Equal(64 * 256 - 63 * 64 / 2, (int)e["pairs"]!); Assert.InRange((double)e["growthExponent"]!, 0.9, 1.2);
+        Assert.Contains("of the dense work", CliRun.Of("explain", "sliding-window", "--length", "256").Out);
+        Assert.Contains("has no such parameter; did you mean 'window'", CliRun.Of("explain", "sliding-window", "--set", "windw=3").Err);
+        Assert.Contains("--length 1: expected 2 to", CliRun.Of("explain", "softmax", "--length", "1").Err);
+    }
+
+    [Fact]
     public void Papers_show_names_the_code()
     {
         var paper = CliRun.Of("papers", "show", "hedgehog", "--json").Json;

@@ -1,0 +1,57 @@
+using Fovea.Mechanisms;
+using Fovea.Models;
+namespace Fovea.Claims;
+
+// What is trained: one mixer and one MLP, on rows of 64 tokens with 16 pairs that are each one token.
+static partial class Dsf
+{
+    /// <summary>Linear attention with so many features per head, divided by nothing, or by η_i = exp(w·u_i), which no key enters.</summary>
+    sealed class Expanded(AttentionConfig c, Weights w, int features, bool normalised) : HeadAttention(c, w, features)
+    {
+        readonly Linear? eta = normalised ? new(w["eta"], c.Dim, c.Heads) : null;
+
+        protected override Tensor Attend(Heads h, Pass pass)
+        {
+            var o = Recurrence.Attend(this, h.Q.EluPlusOne(), h.K.EluPlusOne(), h.V, null, pass) * (1 / (Real)features); var (b, heads, n, e) = o.Shape;
+            return eta is null ? o : o * (-eta.Forward(h.X)).Exp().SplitHeads(heads).Expand([b, heads, n, e]);
+        }
+    }
+
+    /// <summary>The same divided by φ(q)·Σ φ(k), as linear attention is.</summary>
+    sealed class Divided(AttentionConfig c, Weights w, int features) : FeatureMapAttention(c, w, features)
+    {
+        public override (Tensor Q, Tensor K) Features(Tensor q, Tensor k) => (q.EluPlusOne(), k.EluPlusOne());
+    }
+
+    /// <summary>h = f∘h + i∘u, y = o∘h: gates of their own, or those of S6, f = σ(−x)^a and i = softplus(x) of one projection.</summary>
+    sealed class GatedNetwork(AttentionConfig c, Weights w, bool coupled) : Attention
+    {
+        readonly Linear u = new(w["u"], c.Dim, c.Dim), f = new(w["f"], c.Dim, c.Dim), o = new(w["o"], c.Dim, c.Dim), y = new(w["y"], c.Dim, c.Dim);
+        readonly Linear? i = coupled ? null : new(w["i"], c.Dim, c.Dim); readonly Tensor? power = coupled ? w.Get("a", [c.Dim], Init.Zeros) : null;
+
+        public override Tensor Forward(Tensor x, Tensor context, Pass pass)
+        {
+            Tensor gate = f.Forward(x), step = gate.Softplus();
+            var (keep, take) = i is null ? ((-step * power!.Exp()).Exp(), step) : (gate.Sigmoid(), i.Forward(x).Sigmoid());
+            return y.Forward(ElementwiseRecurrence.Run(this, keep, take * u.Forward(x), pass) * o.Forward(x).Sigmoid());
+        }
+    }
+
+    static double Recalled(ClaimRun run, string name, Mixer mixer)
+    {
+        var text = new MarkedText(run.Rng["table"], 64, 16, 6, 32, every: 0);
+        var model = SmallRuns.Train(run, "dsf-" + name, new ModelConfig(text.Vocabulary, 64, 1, 2) { Hidden = 64, Length = 64, Position = null }, text, 800, 16, 6e-3, mixer);
+        return SmallRuns.Accuracy(model, SmallRuns.HeldOut(run, text, 8, 32));
+    }
+
+    [Claim("on associative recall linear attention gets better with its state, most of the way to softmax; dividing by what no key enters costs nothing; the gates of S6 are better for a gated network than its own")]
+    static Evidence Recall(ClaimRun run)
+    {
+        double softmax = Recalled(run, "softmax", ModelConfig.Softmax); double[] sizes = [.. new[] { 4, 16, 64 }.Select(d => Recalled(run, $"features-{d}", (_, c, w) => new Divided(c, w, run.Ablated ? 4 : d)))];
+        double plain = Recalled(run, "plain", (_, c, w) => new Expanded(c, w, 16, false)), normalised = Recalled(run, "normalised", (_, c, w) => new Expanded(c, w, 16, true));
+        double lstm = Recalled(run, "lstm", (_, c, w) => new GatedNetwork(c, w, false)), coupled = Recalled(run, "coupled", (_, c, w) => new GatedNetwork(c, w, true));
+        return Evidence.All(Evidence.AtLeast(Math.Min(sizes[1] - sizes[0], sizes[2] - sizes[1]), 0, "", $"least rise of the accuracy from 4 ({sizes[0]:f3}) to 16 ({sizes[1]:f3}) to 64 features ({sizes[2]:f3})"), Evidence.AtLeast(sizes[2] - sizes[0], 0.2, "", "whole rise"),
+            Evidence.AtMost((softmax - sizes[2]) / (softmax - sizes[0]), 0.5, "", $"distance to softmax ({softmax:f3}) with 64 features over that with 4"), Evidence.AtLeast(normalised - plain, -0.01, "", $"normalised by position beyond not at all ({plain:f3}), 16 features"),
+            Evidence.AtLeast(coupled - lstm, 0, "", $"gates of S6 beyond those of the network ({lstm:f3})"));
+    }
+}
