@@ -2,7 +2,7 @@ using Fovea.Mechanisms;
 using Fovea.Models;
 namespace Fovea.Claims;
 
-// What is trained: one mixer and one MLP, on rows of 64 tokens with 16 pairs that are each one token.
+// What is trained: one mixer and one MLP, on rows of 80 tokens with 32 pairs that are each one token.
 static partial class Dsf
 {
     /// <summary>Linear attention with so many features per head, divided by nothing, or by η_i = exp(w·u_i), which no key enters.</summary>
@@ -39,8 +39,8 @@ static partial class Dsf
 
     static double Recalled(ClaimRun run, string name, Mixer mixer)
     {
-        var text = new MarkedText(run.Rng["table"], 64, 16, 6, 32, every: 0);
-        var model = SmallRuns.Train(run, "dsf-" + name, new ModelConfig(text.Vocabulary, 64, 1, 2) { Hidden = 64, Length = 64, Position = null }, text, 800, 16, 6e-3, mixer);
+        var text = new MarkedText(run.Rng["table"], 80, 32, 8, 32, every: 0);
+        var model = SmallRuns.Train(run, "dsf-" + name, new ModelConfig(text.Vocabulary, 64, 1, 2) { Hidden = 64, Length = 80, Position = null }, text, 800, 16, 6e-3, mixer);
         return SmallRuns.Accuracy(model, SmallRuns.HeldOut(run, text, 8, 32));
     }
 

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 using Fovea.Mechanisms;
+using Fovea.Models;
 namespace Fovea.Cli;
 
 /// <summary>fovea compare: the same small model with each mechanism, on the same text and budget.</summary>
@@ -13,7 +14,7 @@ static class CompareCommand
     public static Command Make(Terminal terminal)
     {
         var text = new Option<string?>("--text") { Description = "Any file, text or not; without it Fovea's own documentation and sources." };
-        var mechanisms = new Option<string>("--mechanisms") { Description = "Names with commas between, or 'all'.", DefaultValueFactory = _ => DefaultMechanisms };
+        var mechanisms = new Option<string>("--mechanisms") { Description = "Names with commas between, or 'all'; with parameters, sliding-window(window=64), or a mixer per layer in turn, based*2+softmax.", DefaultValueFactory = _ => DefaultMechanisms };
         var seconds = new Option<string?>("--seconds") { Description = "Give every mechanism the tokens that softmax attention trains on in about this time." };
         var tokens = new Option<string?>("--tokens") { Description = "Training tokens for every mechanism, instead of --seconds." };
         var lengths = new Option<string>("--lengths") { Description = "Prompt lengths at which time and memory are measured.", DefaultValueFactory = _ => "256,512,1024,2048" };
@@ -91,7 +92,7 @@ static class CompareCommand
         try { old = JsonSerializer.Deserialize(File.ReadAllBytes(path), CompareJson.Default.ComparisonResults) ?? throw new JsonException("it is empty"); }
         catch (JsonException e) { throw new InvalidDataException($"{path}: not the results of a comparison: {e.Message}"); }
         if (old.Plan.TextHash != source.Hash) throw new UsageException($"--resume: {path} was made with another text ('{old.Plan.Text}', {old.Plan.TextBytes} bytes) than '{source.Name}', {source.Bytes.Length} bytes");
-        foreach (string name in old.Plan.Mechanisms) Mechanism.Find(name);
+        foreach (string name in old.Plan.Mechanisms) MixerSpec.Parse(name);
         return new(old.Plan, source, folder, old.Results);
     }
 
@@ -108,10 +109,10 @@ static class CompareCommand
 
     static string[] Names(string list)
     {
-        string[] names = list == "all" ? [.. Mechanism.All.Where(m => m.Traits.HasFlag(Traits.Causal)).Select(m => m.Name)] : list.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+        string[] names = list == "all" ? [.. Mechanism.All.Where(m => m.Traits.HasFlag(Traits.Causal)).Select(m => m.Name)] : [.. MixerSpec.Split(list, ',').Where(n => n.Length > 0)];
         if (names.Length == 0) throw new UsageException("--mechanisms: expected at least one name");
         foreach (string name in names)
-            if (!Mechanism.Find(name).Traits.HasFlag(Traits.Causal)) throw new UsageException($"--mechanisms {name}: is not causal, so no language model can be trained with it");
+            if (!MixerSpec.Parse(name).Traits.HasFlag(Traits.Causal)) throw new UsageException($"--mechanisms {name}: is not causal, so no language model can be trained with it");
         if (names.GroupBy(n => n).FirstOrDefault(g => g.Count() > 1) is { } twice) throw new UsageException($"--mechanisms: '{twice.Key}' is named twice");
         return names;
     }

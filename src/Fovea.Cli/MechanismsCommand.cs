@@ -22,7 +22,7 @@ static class MechanismsCommand
         ["papers"] = new JsonArray([.. m.Papers.Select(f => new JsonObject { ["id"] = f.Id, ["where"] = f.Where })]),
         ["traits"] = new JsonArray([.. TraitNames(m.Traits).Select(t => JsonValue.Create(t))]),
         ["type"] = m.Type.FullName,
-        ["parameters"] = new JsonArray([.. m.Knobs.Select(k => new JsonObject { ["name"] = k.Name, ["type"] = TypeName(k.Type), ["default"] = Default(k.Default) })]),
+        ["parameters"] = new JsonArray([.. m.Knobs.Select(k => new JsonObject { ["name"] = k.Name, ["type"] = Knob.NameOf(k.Type), ["default"] = Default(k.Default) })]),
     })];
 
     static void Table(Terminal terminal) => Output.Table(terminal, ["name", "paper", "traits", "parameters"], Mechanism.All.Select(m => new[]
@@ -32,7 +32,5 @@ static class MechanismsCommand
     }));
 
     static IEnumerable<string> TraitNames(Traits traits) => from t in Enum.GetValues<Traits>() where t != Traits.None && traits.HasFlag(t) select t.ToString();
-    internal static string TypeName(Type type) => Nullable.GetUnderlyingType(type) is { } inner ? TypeName(inner) + "?"
-        : type == typeof(int) ? "int" : type == typeof(double) ? "double" : type == typeof(float) ? "float" : type == typeof(bool) ? "bool" : type == typeof(string) ? "string" : type.Name;
     static JsonNode? Default(object? x) => x switch { null => null, bool b => b, int i => i, double d => d, float f => f, _ => x.ToString() };
 }

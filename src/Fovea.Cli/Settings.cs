@@ -1,4 +1,3 @@
-using System.Globalization;
 using Fovea.Mechanisms;
 namespace Fovea.Cli;
 
@@ -19,15 +18,8 @@ static class Settings
 
     public static object Parse(string name, string text, Type type)
     {
-        type = Nullable.GetUnderlyingType(type) ?? type;
-        var c = CultureInfo.InvariantCulture;
-        if (type == typeof(int) && int.TryParse(text, NumberStyles.Integer, c, out int i)) return i;
-        if (type == typeof(double) && double.TryParse(text, NumberStyles.Float, c, out double d)) return d;
-        if (type == typeof(float) && float.TryParse(text, NumberStyles.Float, c, out float f)) return f;
-        if (type == typeof(bool) && bool.TryParse(text, out bool b)) return b;
-        if (type == typeof(string)) return text;
-        if (type.IsEnum && Enum.TryParse(type, text, ignoreCase: true, out object? e) && Enum.IsDefined(type, e)) return e;
-        throw new UsageException($"--set {name}={text}: expected {(type.IsEnum ? "one of " + string.Join(", ", Enum.GetNames(type)) : MechanismsCommand.TypeName(type))}");
+        try { return new Knob(name, type, null).Parse(text); }
+        catch (ArgumentException e) { throw new UsageException("--set " + e.Message); }
     }
 
     /// <summary>What is left in the pairs, as parameters of the mechanism; a name that it does not have is refused with the nearest one.</summary>

@@ -1,9 +1,28 @@
+using System.Globalization;
 using System.Reflection;
 using System.Text;
 namespace Fovea.Mechanisms;
 
 /// <summary>A constructor parameter of a mechanism beyond configuration and weights: what <c>--set name=value</c> changes.</summary>
-public sealed record Knob(string Name, Type Type, object? Default);
+public sealed record Knob(string Name, Type Type, object? Default)
+{
+    /// <summary>The value that a text stands for, in the invariant culture. Throws with what is expected.</summary>
+    public object Parse(string text)
+    {
+        var type = Nullable.GetUnderlyingType(Type) ?? Type; var c = CultureInfo.InvariantCulture;
+        if (type == typeof(int) && int.TryParse(text, NumberStyles.Integer, c, out int i)) return i;
+        if (type == typeof(double) && double.TryParse(text, NumberStyles.Float, c, out double d)) return d;
+        if (type == typeof(float) && float.TryParse(text, NumberStyles.Float, c, out float f)) return f;
+        if (type == typeof(bool) && bool.TryParse(text, out bool b)) return b;
+        if (type == typeof(string)) return text;
+        if (type.IsEnum && Enum.TryParse(type, text, ignoreCase: true, out object? e) && Enum.IsDefined(type, e)) return e;
+        throw new ArgumentException($"{Name}={text}: expected {(type.IsEnum ? "one of " + string.Join(", ", Enum.GetNames(type)) : NameOf(type))}");
+    }
+
+    /// <summary>"int", "double?" … as in C#.</summary>
+    public static string NameOf(Type type) => Nullable.GetUnderlyingType(type) is { } inner ? NameOf(inner) + "?"
+        : type == typeof(int) ? "int" : type == typeof(double) ? "double" : type == typeof(float) ? "float" : type == typeof(bool) ? "bool" : type == typeof(string) ? "string" : type.Name;
+}
 
 /// <summary>A discovered <see cref="Attention"/> type under its short name: "sliding-window" for SlidingWindowAttention.</summary>
 public sealed record Mechanism(string Name, Type Type, Traits Traits)

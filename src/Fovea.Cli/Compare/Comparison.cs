@@ -1,5 +1,6 @@
 using Fovea.Claims;
 using Fovea.Mechanisms;
+using Fovea.Models;
 namespace Fovea.Cli;
 
 /// <summary>
@@ -28,7 +29,7 @@ sealed class Comparison(Plan plan, SourceText text, string folder, IReadOnlyList
             {
                 string name = plan.Mechanisms[i];
                 if (results.TryGetValue(name, out var old) && old.Complete) continue;
-                results[name] = One(Mechanism.Find(name), old ?? new(name), (what, done) => progress($"{name}: {what}", (i + done) / plan.Mechanisms.Length), cancel);
+                results[name] = One(MixerSpec.Parse(name), old ?? new(name), (what, done) => progress($"{name}: {what}", (i + done) / plan.Mechanisms.Length), cancel);
                 Save();
             }
             return All();
@@ -36,9 +37,12 @@ sealed class Comparison(Plan plan, SourceText text, string folder, IReadOnlyList
         finally { Save(); }
     }
 
-    MechanismResult One(Mechanism mechanism, MechanismResult result, Action<string, double> progress, CancellationToken cancel)
+    // What stands for a mixer in the name of a file: brackets and stars are not for all file systems.
+    static string FileName(string mixer) => string.Concat(mixer.Select(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '.' ? c : '_'));
+
+    MechanismResult One(MixerSpec mechanism, MechanismResult result, Action<string, double> progress, CancellationToken cancel)
     {
-        string Checkpoint(string kind) => Path.Combine(folder, CheckpointFolder, $"{mechanism.Name}.{kind}.safetensors");
+        string Checkpoint(string kind) => Path.Combine(folder, CheckpointFolder, $"{FileName(mechanism.Name)}.{kind}.safetensors");
         try
         {
             cancel.ThrowIfCancellationRequested();

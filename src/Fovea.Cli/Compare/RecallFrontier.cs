@@ -58,7 +58,7 @@ sealed class RecallFrontier(FrontierPlan plan, string folder, IReadOnlyList<Fron
                 var (name, width) = all[i];
                 if (points.Any(p => p.Mechanism == name && p.Width == width)) continue;
                 cancel.ThrowIfCancellationRequested();
-                points.Add(One(Mechanism.Find(name), width, done => progress($"{name}, {width} channels", (i + done) / all.Count), cancel));
+                points.Add(One(MixerSpec.Parse(name), width, done => progress($"{name}, {width} channels", (i + done) / all.Count), cancel));
                 Save(all.Count);
             }
         }
@@ -66,7 +66,7 @@ sealed class RecallFrontier(FrontierPlan plan, string folder, IReadOnlyList<Fron
         return All(all.Count);
     }
 
-    FrontierPoint One(Mechanism mechanism, int width, Action<double> progress, CancellationToken cancel)
+    FrontierPoint One(MixerSpec mechanism, int width, Action<double> progress, CancellationToken cancel)
     {
         var rng = plan.Rng(); var weights = Weights.Random(rng["weights"][width]);
         try
@@ -79,7 +79,7 @@ sealed class RecallFrontier(FrontierPlan plan, string folder, IReadOnlyList<Fron
         catch (Exception e) when (e is ArithmeticException or ArgumentException or NotSupportedException) { return new(mechanism.Name, width, null, null, weights.Count, e.Message); }
     }
 
-    static long? State(DecoderModel model, int[] row, Mechanism mechanism)
+    static long? State(DecoderModel model, int[] row, MixerSpec mechanism)
     {
         if (!mechanism.Traits.HasFlag(Traits.Incremental)) return null;
         using var scope = Scope.NoGrad();

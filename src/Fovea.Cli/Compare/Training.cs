@@ -6,18 +6,18 @@ namespace Fovea.Cli;
 /// <summary>Trains the two models that each mechanism gets: a byte language model on the text, and a small one on associative recall.</summary>
 static class Training
 {
-    public static DecoderModel LanguageModel(Plan plan, Mechanism mechanism, out Weights weights)
+    public static DecoderModel LanguageModel(Plan plan, MixerSpec mixer, out Weights weights)
     {
         weights = Weights.Random(plan.Rng()["weights"]);
         var config = new ModelConfig(256, plan.Dim, plan.Layers, plan.Heads) { Length = Math.Max(plan.Context, plan.Lengths.Max()) };
-        return new(config, weights, (_, c, w) => mechanism.New(c, w));
+        return new(config, weights, mixer.Mixer);
     }
 
     /// <summary>Tokens that the baseline trains on in about so many seconds, from a trial of at most a tenth of that.</summary>
     public static long TokensFor(Plan plan, SourceText text, double seconds, CancellationToken cancel)
     {
         var corpus = plan.Corpus(text); var rng = plan.Rng()["trial"]; double best = double.PositiveInfinity;
-        var model = LanguageModel(plan, Mechanism.Find("softmax"), out var weights);
+        var model = LanguageModel(plan, MixerSpec.Parse("softmax"), out var weights);
         var trainer = new Trainer(weights, new AdamW(), new() { Steps = 1000 });
         using var enough = CancellationTokenSource.CreateLinkedTokenSource(cancel);
         double limit = Math.Clamp(seconds / 10, 0.3, 3); long start = Stopwatch.GetTimestamp(), last = start;
@@ -39,10 +39,10 @@ static class Training
     /// Trains the language model, or goes on from its checkpoint, and looks at the held-out text at eight points on the way.
     /// save is called at each of them with the curve so far and the tokens per second.
     /// </summary>
-    public static DecoderModel Language(Plan plan, SourceText text, Mechanism mechanism, string checkpoint, List<CurvePoint> curve, Action<double> progress, Action<long, double?> save, CancellationToken cancel)
+    public static DecoderModel Language(Plan plan, SourceText text, MixerSpec mixer, string checkpoint, List<CurvePoint> curve, Action<double> progress, Action<long, double?> save, CancellationToken cancel)
     {
         var corpus = plan.Corpus(text); var rng = plan.Rng()["text"];
-        var model = LanguageModel(plan, mechanism, out var weights);
+        var model = LanguageModel(plan, mixer, out var weights);
         int steps = plan.Steps, every = (steps + 7) / 8; long rowTokens = (long)plan.Batch * corpus.Length;
         var trainer = new Trainer(weights, new AdamW(), new()
         {
@@ -95,18 +95,15 @@ static class Training
     public static Recall RecallTask { get; } = new(length: 24, pairs: 4, vocabulary: 16);
 
     /// <summary>Share of right answers of a two-layer model after a fixed number of updates.</summary>
-    public static double Recall(Plan plan, Mechanism mechanism, string checkpoint, Action<double> progress, CancellationToken cancel)
+    public static double Recall(Plan plan, MixerSpec mixer, string checkpoint, Action<double> progress, CancellationToken cancel)
     {
         var rng = plan.Rng()["recall"]; var weights = Weights.Random(rng["weights"]);
-        return Recall(rng, RecallTask, RecallModel(RecallTask, mechanism, weights, width: 64, layers: 2), weights, rows: 32, plan.RecallSteps, checkpoint, progress, cancel);
+        return Recall(rng, RecallTask, RecallModel(RecallTask, mixer, weights, width: 64, layers: 2), weights, rows: 32, plan.RecallSteps, checkpoint, progress, cancel);
     }
 
     /// <summary>A small model for a recall task. Mechanisms that have a window see a quarter of a row, or they would see all of it and nothing would be asked of their memory.</summary>
-    public static DecoderModel RecallModel(Recall task, Mechanism mechanism, Weights weights, int width, int layers)
-    {
-        var knobs = mechanism.Knobs.Where(k => k.Name == "window" && k.Type == typeof(int)).ToDictionary(k => k.Name, object (_) => task.Length / 4);
-        return new(new(task.Vocabulary, width, layers, Math.Max(1, width / 16)) { Length = task.Length, Tied = false, TokenPositions = (w, n, dim) => new LearnedPositions(w, n, dim) }, weights, (_, c, w) => mechanism.New(c, w, knobs));
-    }
+    public static DecoderModel RecallModel(Recall task, MixerSpec mixer, Weights weights, int width, int layers) =>
+        new(new(task.Vocabulary, width, layers, Math.Max(1, width / 16)) { Length = task.Length, Tied = false, TokenPositions = (w, n, dim) => new LearnedPositions(w, n, dim) }, weights, mixer.With("window", task.Length / 4).Mixer);
 
     /// <summary>Trains on rows of the task, or goes on from the checkpoint if there is one to be kept, and answers with the share of right answers on fresh rows.</summary>
     public static double Recall(Rng rng, Recall task, DecoderModel model, Weights weights, int rows, int steps, string? checkpoint, Action<double> progress, CancellationToken cancel)
