@@ -9,6 +9,7 @@ namespace Fovea.Cli;
 static class CompareCommand
 {
     const string DefaultMechanisms = "softmax,sigmoid,sliding-window,linear,gated-linear,delta-rule,based";
+    const string QuickMechanisms = "softmax,neighbourhood,performer,cos-former,abc,nystrom";
     const int LongestLength = 1 << 17;
 
     public static Command Make(Terminal terminal)
@@ -18,15 +19,16 @@ static class CompareCommand
         var seconds = new Option<string?>("--seconds") { Description = "Give every mechanism the tokens that softmax attention trains on in about this time." };
         var tokens = new Option<string?>("--tokens") { Description = "Training tokens for every mechanism, instead of --seconds." };
         var lengths = new Option<string>("--lengths") { Description = "Prompt lengths at which time and memory are measured.", DefaultValueFactory = _ => "256,512,1024,2048" };
-        var recall = new Option<string?>("--recall-steps") { Description = "Updates of the small models that show recall: 700 in the text suite, 2000 in the recall suite." };
+        var recall = new Option<string?>("--recall-steps") { Description = "Updates of the small models that show recall: 700 in the text suite, 2000 in the recall suite, 150 in the cab suite, 60 in its short form." };
         var output = new Option<string>("--out") { Description = "Folder for report.html, results.json and checkpoints.", DefaultValueFactory = _ => "fovea-report" };
         var resume = new Option<bool>("--resume") { Description = "Go on where an earlier run into the same folder stopped, with its settings." };
-        var suite = new Option<string>("--suite") { Description = "text: a language model and everything about it; recall: right answers in associative recall against bytes of state.", DefaultValueFactory = _ => "text" };
-        suite.AcceptOnlyFromAmong("text", "recall");
+        var suite = new Option<string>("--suite") { Description = "text: a language model and everything about it; recall: right answers in associative recall against bytes of state; cab: four patterns of attention, each with its task, and the length from which a mechanism is cheaper than softmax.", DefaultValueFactory = _ => "text" };
+        suite.AcceptOnlyFromAmong("text", "recall", "cab");
         var widths = new Option<string>("--widths") { Description = "Channels of the models of the recall suite.", DefaultValueFactory = _ => "32,64,128" };
+        var quick = new Option<bool>("--quick") { Description = "The cab suite with six mechanisms, fewer updates and shorter lengths: minutes instead of an hour." };
         var seed = Output.SeedOption();
         var json = Output.JsonOption();
-        var command = new Command("compare", "Trains a small language model with each mechanism on the same text and budget; measures quality, recall, speed and memory.") { suite, text, mechanisms, seconds, tokens, lengths, recall, widths, output, resume, seed, json };
+        var command = new Command("compare", "Trains a small language model with each mechanism on the same text and budget; measures quality, recall, speed and memory.") { suite, text, mechanisms, seconds, tokens, lengths, recall, widths, quick, output, resume, seed, json };
         command.SetAction(p =>
         {
             string folder = p.GetValue(output)!;
@@ -35,6 +37,16 @@ static class CompareCommand
                 var frontier = new FrontierPlan(p.GetValue(seed), Names(p.GetValue(mechanisms)!), Widths(p.GetValue(widths)!), (int)Whole("--recall-steps", p.GetValue(recall) ?? "2000", 1, 1_000_000));
                 if (!p.GetValue(resume)) Prepare(folder);
                 return Run(terminal, new RecallFrontier(frontier, folder, p.GetValue(resume) ? RecallFrontier.Left(frontier, folder) : []), folder, p.GetValue(json));
+            }
+            if (p.GetValue(quick) && p.GetValue(suite) != "cab") throw new UsageException("--quick: only the cab suite has a short form");
+            if (p.GetValue(suite) == "cab")
+            {
+                bool given = p.GetResult(mechanisms) is { Implicit: false }; string chosen = given ? p.GetValue(mechanisms)! : p.GetValue(quick) ? QuickMechanisms : "all";
+                int[] sizes = p.GetResult(lengths) is { Implicit: false } ? Lengths(p.GetValue(lengths)!) : p.GetValue(quick) ? [256, 512, 1024, 2048] : [256, 512, 1024, 2048, 4096, 8192];
+                if (sizes.Length < 3) throw new UsageException("--lengths: expected at least three, to fit a parabola");
+                var plan = new CabPlan(p.GetValue(seed), Names(chosen, causal: false), (int)Whole("--recall-steps", p.GetValue(recall) ?? (p.GetValue(quick) ? "60" : "150"), 1, 1_000_000), sizes);
+                if (!p.GetValue(resume)) Prepare(folder);
+                return Run(terminal, new CabGrid(plan, folder, p.GetValue(resume) ? CabGrid.Left(plan, folder) : []), folder, p.GetValue(json));
             }
             var source = Texts.Open(p.GetValue(text));
             if (p.GetValue(seconds) is not null && p.GetValue(tokens) is not null) throw new UsageException("--seconds and --tokens: expected one of them");
@@ -84,6 +96,24 @@ static class CompareCommand
         return found.Points.All(x => x.Error is null) ? Cli.Done : Cli.Failed;
     }
 
+    static int Run(Terminal terminal, CabGrid grid, string folder, bool json)
+    {
+        CabResults found;
+        using (var line = new ProgressLine(terminal)) found = grid.Run(line.Show, terminal.Cancel);
+        if (json) terminal.Out.WriteLine(JsonSerializer.Serialize(found, CabJson.Default.CabResults));
+        else
+        {
+            static string Index(double? x) => x?.ToString("0.00", CultureInfo.InvariantCulture) ?? "–";
+            static string Tokens(double? x) => x?.ToString("N0", CultureInfo.InvariantCulture) ?? "–";
+            string[] patterns = ["NoncausalSelf", "CausalSelf", "NoncausalCross", "CausalCross"];
+            Output.Table(terminal, ["mechanism", "NS", "CS", "NC", "CC", "index", "cheaper in time from", "in memory from", "parameters"], found.Rows.OrderByDescending(r => r.Mean).Select(r => (string[])
+                [r.Mechanism + (r.Error is { } e ? $" (failed: {e})" : ""), .. patterns.Select(p => Index(r.Index[p])), Index(r.Mean), Tokens(r.TimeLength), Tokens(r.MemoryLength), r.Params.ToString("N0", CultureInfo.InvariantCulture)]), 1, 2, 3, 4, 5, 6, 7, 8);
+            terminal.Out.WriteLine("NS, CS: noncausal and causal self attention; NC, CC: cross attention. Indices are deviations from the mean over mechanisms, higher is better. Lengths in tokens: time against fused softmax, memory against softmax that stores its weights.");
+            terminal.Out.WriteLine($"results: {Path.GetFullPath(Path.Combine(folder, CabGrid.ResultsFile))}");
+        }
+        return found.Rows.All(r => r.Error is null) ? Cli.Done : Cli.Failed;
+    }
+
     static Comparison Resumed(string folder, SourceText source)
     {
         string path = Path.Combine(folder, Comparison.ResultsFile);
@@ -107,12 +137,12 @@ static class CompareCommand
         catch (Exception e) when (e is IOException or UnauthorizedAccessException) { throw new UsageException($"--out {folder}: cannot be written: {e.Message}"); }
     }
 
-    static string[] Names(string list)
+    static string[] Names(string list, bool causal = true)
     {
-        string[] names = list == "all" ? [.. Mechanism.All.Where(m => m.Traits.HasFlag(Traits.Causal)).Select(m => m.Name)] : [.. MixerSpec.Split(list, ',').Where(n => n.Length > 0)];
+        string[] names = list == "all" ? [.. Mechanism.All.Where(m => !causal || m.Traits.HasFlag(Traits.Causal)).Select(m => m.Name)] : [.. MixerSpec.Split(list, ',').Where(n => n.Length > 0)];
         if (names.Length == 0) throw new UsageException("--mechanisms: expected at least one name");
         foreach (string name in names)
-            if (!MixerSpec.Parse(name).Traits.HasFlag(Traits.Causal)) throw new UsageException($"--mechanisms {name}: is not causal, so no language model can be trained with it");
+            if (!MixerSpec.Parse(name).Traits.HasFlag(Traits.Causal) && causal) throw new UsageException($"--mechanisms {name}: is not causal, so no language model can be trained with it");
         if (names.GroupBy(n => n).FirstOrDefault(g => g.Count() > 1) is { } twice) throw new UsageException($"--mechanisms: '{twice.Key}' is named twice");
         return names;
     }

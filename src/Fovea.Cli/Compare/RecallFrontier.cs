@@ -1,5 +1,4 @@
 using System.Text;
-using System.Text.Json;
 using System.Text.Json.Serialization;
 using Fovea.Claims;
 using Fovea.Kernels;
@@ -17,7 +16,6 @@ sealed record FrontierPlan(int Seed, string[] Mechanisms, int[] Widths, int Step
     public int Rows { get; init; } = 32;
     [JsonIgnore] public Recall Task => new(Length, Pairs, Vocabulary);
     public Rng Rng() => new((ulong)(uint)Seed);
-    public bool Same(FrontierPlan other) => JsonSerializer.Serialize(this, FrontierJson.Default.FrontierPlan) == JsonSerializer.Serialize(other, FrontierJson.Default.FrontierPlan);
 }
 
 /// <summary>One trained model: share of right answers, and the bytes of its state after a row.</summary>
@@ -38,15 +36,7 @@ sealed class RecallFrontier(FrontierPlan plan, string folder, IReadOnlyList<Fron
     readonly List<FrontierPoint> points = [.. earlier];
 
     /// <summary>What an earlier run left in the folder, if it had the same plan.</summary>
-    public static IReadOnlyList<FrontierPoint> Left(FrontierPlan plan, string folder)
-    {
-        string path = Path.Combine(folder, ResultsFile);
-        if (!File.Exists(path)) throw new UsageException($"--resume: {path} does not exist; nothing to go on with");
-        Frontier old;
-        try { old = JsonSerializer.Deserialize(File.ReadAllBytes(path), FrontierJson.Default.Frontier) ?? throw new JsonException("it is empty"); }
-        catch (JsonException e) { throw new InvalidDataException($"{path}: not the results of this suite: {e.Message}"); }
-        return old.Plan.Same(plan) ? old.Points : throw new UsageException($"--resume: {path} was made with other settings");
-    }
+    public static IReadOnlyList<FrontierPoint> Left(FrontierPlan plan, string folder) => Suites.Left(Path.Combine(folder, ResultsFile), FrontierJson.Default.Frontier, old => Suites.Same(old.Plan, plan, FrontierJson.Default.FrontierPlan)).Points;
 
     public Frontier Run(Action<string, double> progress, CancellationToken cancel)
     {
@@ -91,7 +81,7 @@ sealed class RecallFrontier(FrontierPlan plan, string folder, IReadOnlyList<Fron
 
     void Save(int wanted)
     {
-        AtomicFile.WriteText(Path.Combine(folder, ResultsFile), JsonSerializer.Serialize(All(wanted), FrontierJson.Default.Frontier) + "\n");
+        Suites.Save(Path.Combine(folder, ResultsFile), All(wanted), FrontierJson.Default.Frontier);
         AtomicFile.WriteText(Path.Combine(folder, PlotFile), Draw(plan, points));
     }
 

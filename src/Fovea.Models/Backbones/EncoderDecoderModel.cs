@@ -1,27 +1,27 @@
 using Fovea.Mechanisms;
 namespace Fovea.Models;
 
-/// <summary>An encoder-decoder: the decoder's blocks read the encoder's output by cross-attention.</summary>
+/// <summary>An encoder-decoder: the decoder's blocks read the encoder's output by cross-attention. With causal = false the target is given at once and sees itself whole, as questions do that are asked side by side.</summary>
 public sealed class EncoderDecoderModel
 {
     readonly EncoderModel encoder; readonly Embedding embedding; readonly TokenPositions? positions; readonly Block[] blocks; readonly Norm final;
     public ModelConfig Config { get; }
 
-    public EncoderDecoderModel(ModelConfig config, Weights w, Mixer? encoderMixer = null, Mixer? decoderMixer = null, Mixer? crossMixer = null)
+    public EncoderDecoderModel(ModelConfig config, Weights w, Mixer? encoderMixer = null, Mixer? decoderMixer = null, Mixer? crossMixer = null, bool causal = true)
     {
         Config = config.Checked();
         encoder = new(config, w["encoder"], encoderMixer);
         var d = w["decoder"];
         embedding = new(d["embed"], config.Vocabulary, config.Dim);
         positions = config.TokenPositions?.Invoke(d["embed"], config.Length, config.Dim);
-        blocks = [.. Enumerable.Range(0, config.Layers).Select(i => new Block(config, d["blocks"][i], i, causal: true, decoderMixer ?? ModelConfig.Softmax, crossMixer ?? ModelConfig.Softmax))];
+        blocks = [.. Enumerable.Range(0, config.Layers).Select(i => new Block(config, d["blocks"][i], i, causal, decoderMixer ?? ModelConfig.Softmax, crossMixer ?? ModelConfig.Softmax))];
         final = config.Norm(d["final_norm"], config.Dim);
     }
 
     /// <summary>source [B·M] → context [B,M,C].</summary>
     public Tensor Encode(ReadOnlySpan<int> source, int batch, Pass pass) => encoder.Forward(source, batch, pass);
 
-    /// <summary>target [B·N] and context [B,M,C] → logits [B,N,V]; causal over target.</summary>
+    /// <summary>target [B·N] and context [B,M,C] → logits [B,N,V]; causal over target, unless the model is not.</summary>
     public Tensor Decode(ReadOnlySpan<int> target, Tensor context, int batch, Pass pass)
     {
         pass.Layer = -1;
