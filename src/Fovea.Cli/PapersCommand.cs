@@ -8,7 +8,7 @@ namespace Fovea.Cli;
 /// <summary>fovea papers list, show, table and run.</summary>
 static class PapersCommand
 {
-    const string Projects = "Fovea.Tensors Fovea.Mechanisms Fovea.Models Fovea.Engine Fovea.Claims";
+    const string Projects = "Fovea.Tensors Fovea.Mechanisms Fovea.Models Fovea.Engine Fovea.Cluster Fovea.Claims";
 
     public static Command Make(Terminal terminal)
     {
