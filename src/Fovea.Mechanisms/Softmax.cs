@@ -25,7 +25,7 @@ public static class Softmax
         where TScore : struct, IScore where TPattern : struct, IPattern where TWeights : struct, INormaliser
     {
         var size = Size(q, k, v, call);
-        var o = Tensor.Empty([size.Batch, size.Heads, size.Queries, size.ValueDim]); var lse = Tensor.Zeros([size.Batch, size.Heads, size.Queries]);
+        var o = Tensor.Empty([size.Batch, size.Heads, size.Queries, size.ValueDim]); var lse = Tensor.Zeros([size.Batch, size.Heads, size.Queries]).Exactly();
         Flash.Forward<TScore, TPattern, TWeights>(size, q.Span, k.Span, v.Span, call.Start, call.Positions, score, pattern, call.Blocks, o.Span, lse.Span);
         Tensor.Record(o, [q, k, v], o =>
             Flash.Backward<TScore, TPattern, TWeights>(size, q.Span, k.Span, v.Span, call.Start, call.Positions, score, pattern, call.Blocks,
@@ -34,6 +34,11 @@ public static class Softmax
         Tensor.Record(lse.RetainGrad(), [q, k], lse => { _ = o.Grad; });
         return (o, lse);
     }
+
+    /// <summary>Ordinary softmax attention, for models that project by themselves: over all keys, or causal with query 0 at place start among them. Fused, unless a probe wants the weights or the pass is plain.</summary>
+    public static Tensor Attend(Tensor q, Tensor k, Tensor v, bool causal, int start, Pass pass) => causal ? Attend(q, k, v, new Causal(), start, pass) : Attend(q, k, v, new Everything(), start, pass);
+    static Tensor Attend<T>(Tensor q, Tensor k, Tensor v, T pattern, int start, Pass pass) where T : struct, IPattern => pass.Reference || pass.Wants(Part.Scores) || pass.Wants(Part.Pattern)
+        ? Plain<Plain, T, SoftmaxWeights>(q, k, v, new(), pattern, new(Start: start), pass) : Fused<Plain, T, SoftmaxWeights>(q, k, v, new(), pattern, new(Start: start));
 
     /// <summary>Materialises [B,H,N,M] with ordinary tensor operations; the definition, and the path for probes.</summary>
     public static Tensor Plain<TScore, TPattern, TWeights>(Tensor q, Tensor k, Tensor v, TScore score, TPattern pattern, Call call, Pass pass)

@@ -34,7 +34,7 @@ public sealed partial class Tensor
         var x = this; int cols = Shape[-1], rows = RowCount;
         if (gain is not null) Check.Shape(gain, [cols]);
         if (bias is not null) Check.Shape(bias, [cols]);
-        var y = Empty(Shape); var mean = Empty([rows]); var rstd = Empty([rows]);
+        var y = Empty(Shape); var mean = Empty([rows]).Exactly(); var rstd = Empty([rows]).Exactly();
         Kernels.Rows.LayerNorm(Span, gain is null ? default : gain.Span, bias is null ? default : bias.Span, y.Span, mean.Span, rstd.Span, rows, cols, eps);
         return Record(y, [x, gain ?? x, bias ?? x], y => Kernels.Rows.LayerNormBackward(x.Span, gain is null ? default : gain.Span, mean.Span, rstd.Span, y.Grad,
             x.Grad, gain is null ? default : gain.Grad, bias is null ? default : bias.Grad, rows, cols));
@@ -45,7 +45,7 @@ public sealed partial class Tensor
     {
         var x = this; int cols = Shape[-1], rows = RowCount;
         if (gain is not null) Check.Shape(gain, [cols]);
-        var y = Empty(Shape); var rstd = Empty([rows]);
+        var y = Empty(Shape); var rstd = Empty([rows]).Exactly();
         Kernels.Rows.RmsNorm(Span, gain is null ? default : gain.Span, y.Span, rstd.Span, rows, cols, eps);
         return Record(y, [x, gain ?? x], y => Kernels.Rows.RmsNormBackward(x.Span, gain is null ? default : gain.Span, rstd.Span, y.Grad,
             x.Grad, gain is null ? default : gain.Grad, rows, cols));
@@ -55,7 +55,7 @@ public sealed partial class Tensor
     public Tensor L2Normalise(Real eps)
     {
         var x = this; int cols = Shape[-1], rows = RowCount;
-        var y = Empty(Shape); var norm = Empty([rows]);
+        var y = Empty(Shape); var norm = Empty([rows]).Exactly();
         Kernels.Rows.L2Normalise(Span, y.Span, norm.Span, rows, cols, eps);
         return Record(y, [x], y => Kernels.Rows.L2NormaliseBackward(y.Span, norm.Span, y.Grad, x.Grad, rows, cols, eps));
     }
@@ -66,7 +66,7 @@ public sealed partial class Tensor
         var x = this; int b = Shape[0], c = Shape[1], s = Shape.Size / (b * c);
         Check.Shape(gain, [c]); Check.Shape(bias, [c]);
         if (groups < 1 || c % groups != 0) throw new ShapeException($"{c} channels do not split into {groups} groups");
-        var y = Empty(Shape); var mean = Empty([b, groups]); var rstd = Empty([b, groups]);
+        var y = Empty(Shape); var mean = Empty([b, groups]).Exactly(); var rstd = Empty([b, groups]).Exactly();
         Kernels.Rows.GroupNorm(Span, gain.Span, bias.Span, y.Span, mean.Span, rstd.Span, b, c, s, groups, eps);
         return Record(y, [x, gain, bias], y => Kernels.Rows.GroupNormBackward(x.Span, gain.Span, mean.Span, rstd.Span, y.Grad, x.Grad, gain.Grad, bias.Grad, b, c, s, groups));
     }
@@ -76,7 +76,7 @@ public sealed partial class Tensor
     {
         var x = this; int cols = Shape[-1], rows = RowCount;
         if (targets.Length != rows) throw new ShapeException($"{targets.Length} targets for logits {Shape}");
-        var loss = Empty([rows]); var lse = Empty([rows]);
+        var loss = Empty([rows]); var lse = Empty([rows]).Exactly();
         int[] kept = targets.ToArray();
         Kernels.Rows.CrossEntropy(Span, kept, loss.Span, lse.Span, rows, cols);
         return Record(loss, [x], loss => Kernels.Rows.CrossEntropyBackward(x.Span, kept, lse.Span, loss.Grad, x.Grad, rows, cols));

@@ -8,7 +8,8 @@ public sealed partial class Tensor
     bool pooled;
     readonly Tensor? root;          // a reshaped view shares data and gradient with the tensor it came from
     bool requiresGrad;
-    bool keepsGrad;
+    bool keepsGrad, exactly;
+    Packed? packed;                 // stands for the data where data is null
 
     public Shape Shape { get; }
     internal Tensor Root => root ?? this;
@@ -20,7 +21,26 @@ public sealed partial class Tensor
     public bool RequiresGrad { get => Root.requiresGrad; set => Root.requiresGrad = value; }
 
     /// <summary>The numbers. Throws if the scope that owns them has closed.</summary>
-    public Span<Real> Span => (Root.data ?? throw new ObjectDisposedException(nameof(Tensor), $"tensor {Shape} was released with its scope; Scope.Keep it")).AsSpan(0, Shape.Size);
+    public Span<Real> Span => (Root.data ?? Root.Unpacked()).AsSpan(0, Shape.Size);
+
+    /// <summary>Marks numbers that Backward needs as they are, such as a log-sum-exp: <see cref="SavedTensors"/> leaves them alone.</summary>
+    public Tensor Exactly() { Root.exactly = true; return this; }
+
+    internal bool MayPack => pooled && !exactly && data is not null && packed is null;
+    internal void Pack(Packed p)
+    {
+        Pool.Return(data!); data = null; packed = p;
+        Pool.Hold(p.Bytes);
+    }
+    Real[] Unpacked()
+    {
+        if (packed is null) throw new ObjectDisposedException(nameof(Tensor), $"tensor {Shape} was released with its scope; Scope.Keep it");
+        data = Pool.Rent(Shape.Size);
+        packed.Unpack(data.AsSpan(0, Shape.Size));
+        return data;
+    }
+    /// <summary>Lets go of what was unpacked.</summary>
+    internal void Repack() { if (packed is not null && data is { } d) { Pool.Return(d); data = null; } }
 
     /// <summary>The gradient, made on first use and zero at first; kernels add into it.</summary>
     public Span<Real> Grad
@@ -47,9 +67,11 @@ public sealed partial class Tensor
     {
         if (data is { } d) { Pool.Return(d); data = null; }
         if (grad is { } g) { Pool.Return(g); grad = null; }
+        if (packed is { } p) { Pool.Hold(-p.Bytes); packed = null; }
     }
     internal void Detached()
     {
+        if (packed is { } p) { data ??= Unpacked(); Pool.Hold(-p.Bytes); packed = null; }
         if (data is { } d) Pool.Forget(d);
         if (grad is { } g) Pool.Forget(g);
         pooled = false;
@@ -106,15 +128,18 @@ public sealed partial class Tensor
     /// </summary>
     public void Backward(Real? scale = null)
     {
-        var tape = ScopeState.Current?.Tape ?? throw new InvalidOperationException("Backward needs an open Scope.Train()");
+        var scope = ScopeState.Current; var tape = scope?.Tape ?? throw new InvalidOperationException("Backward needs an open Scope.Train()");
         if (!RequiresGrad) throw new InvalidOperationException($"nothing that leads to this tensor {Shape} requires a gradient");
         Grad.Fill(scale ?? 1);
         for (int i = tape.Count - 1; i >= 0; i--)
         {
             var (output, backward) = tape[i];
-            if (!output.HasGrad) continue;
-            backward(output);
-            output.Root.DropGrad();
+            if (output.HasGrad)
+            {
+                backward(output);
+                output.Root.DropGrad();
+            }
+            scope!.Passed(i);
         }
         tape.Clear();
     }

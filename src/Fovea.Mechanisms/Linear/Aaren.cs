@@ -48,7 +48,7 @@ public sealed class AarenAttention : Attention
         var (b, h, n, e) = v.Shape; Check.Shape(s, [b, h, n]); int rows = b * h;
         var state = (pass.Memory?.Get(layer, () => new PrefixState(rows, e)) ?? new(rows, e)).S;
         if (state.Length != rows * PrefixSoftmax.State(e)) throw new ShapeException($"the memory of this layer holds {state.Length} numbers, this call needs {rows * PrefixSoftmax.State(e)}; did the batch size change?");
-        Tensor o = Tensor.Empty(v.Shape), lse = Tensor.Empty(s.Shape);
+        Tensor o = Tensor.Empty(v.Shape), lse = Tensor.Empty(s.Shape).Exactly();
         PrefixSoftmax.Forward(rows, n, e, s.Span, v.Span, state, o.Span, lse.Span);
         return Tensor.Record(o, [s, v], o => PrefixSoftmax.Backward(rows, n, e, s.Span, v.Span, o.Span, lse.Span, o.Grad, s.Grad, v.Grad));
     }

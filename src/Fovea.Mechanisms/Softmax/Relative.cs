@@ -32,7 +32,7 @@ public sealed class RelativeAttention(AttentionConfig c, Weights w) : HeadAttent
         // Keys that stand side by side from 0 need no list, and are read without looking each of them up.
         if (positions is not null && positions.AsSpan().SequenceEqual(HeadAttention.Consecutive(0, positions.Length))) positions = null;
         var size = new AttentionSize(b, h, g, n, keys ?? rows, d, v.Shape[3]) { KeyRows = rows };
-        var o = Tensor.Empty([b, h, n, v.Shape[3]]); var lse = Tensor.Empty([b, h, n]);
+        var o = Tensor.Empty([b, h, n, v.Shape[3]]); var lse = Tensor.Empty([b, h, n]).Exactly();
         RelativeFlash.Forward(size, q.Span, k.Span, v.Span, table.Span, length, start, positions, o.Span, lse.Span);
         return Tensor.Record(o, [q, k, v, table], o =>
             RelativeFlash.Backward(size, q.Span, k.Span, v.Span, table.Span, length, start, positions, o.Span, lse.Span, o.Grad, q.Grad, k.Grad, v.Grad, table.Grad));

@@ -30,7 +30,7 @@ public static class ActiveRows
             while (n > 4 && list.Count > from[x] && list.Count < from[x] + 5) list.Add(list[^1] < 0 ? list[^1] : ~list[^1]);
             from[x + 1] = list.Count;
         }
-        Tensor qs = Tensor.Empty([list.Count, d]), os = Tensor.Empty([list.Count, e]), lse = Tensor.Empty([list.Count]), o = Tensor.Zeros([b, h, n, e]);
+        Tensor qs = Tensor.Empty([list.Count, d]), os = Tensor.Empty([list.Count, e]), lse = Tensor.Empty([list.Count]).Exactly(), o = Tensor.Zeros([b, h, n, e]);
         for (int x = 0; x < b * h; x++)
         {
             for (int t = from[x]; t < from[x + 1]; t++) q.Span.Slice((x * n + Row(list[t])) * d, d).CopyTo(qs.Span[(t * d)..]);

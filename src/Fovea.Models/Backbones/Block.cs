@@ -18,12 +18,15 @@ public sealed class Block(ModelConfig c, Weights w, int layer, bool causal, Mixe
     public Tensor Forward(Tensor x, Tensor? context, Pass pass)
     {
         pass.Layer = layer;
+        var section = pass.Saved?.Open(pass);
         x = pass.At(Part.ResidPre, x);
         x += drop1.Forward(attention.Forward(first.Forward(x, pass), pass), pass);
         if (crossing is not null)
             x += crossing.Forward(between!.Forward(x, pass), context ?? throw new ArgumentNullException(nameof(context), "this block reads a context"), pass);
         x = pass.At(Part.ResidMid, x);
         x += drop2.Forward(feed.Forward(second.Forward(x, pass), pass), pass);
-        return pass.At(Part.ResidPost, x);
+        x = pass.At(Part.ResidPost, x);
+        section?.Close(x);
+        return x;
     }
 }

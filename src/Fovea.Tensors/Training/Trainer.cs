@@ -12,6 +12,8 @@ public sealed record TrainerOptions
     public int Accumulate { get; init; } = 1;
     /// <summary>Key for dropout and other draws of the passes.</summary>
     public Rng Rng { get; init; } = new(1);
+    /// <summary>How intermediate results wait for Backward; null: as they are.</summary>
+    public SavedTensors? Saved { get; init; }
     /// <summary>Checkpoint file, or null for none.</summary>
     public string? Checkpoint { get; init; }
     /// <summary>Updates between two checkpoints.</summary>
@@ -82,7 +84,7 @@ public sealed class Trainer(Weights weights, Optimiser optimiser, TrainerOptions
             {
                 int number = Step * options.Accumulate + a;
                 using var scope = Scope.Train();
-                var pass = new Pass { Training = true, Rng = options.Rng[number] };
+                var pass = new Pass { Training = true, Rng = options.Rng[number], Saved = options.Saved };
                 var l = loss(number, pass);
                 foreach (var p in pass.Penalties) l += p;
                 double value = l.Item;
