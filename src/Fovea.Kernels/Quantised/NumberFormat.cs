@@ -207,13 +207,7 @@ public static unsafe class Formats
 
     /// <summary>Σ of pairs of products of 16-bit integers: eight 32-bit sums.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static Vector256<int> Pairs(Vector256<short> a, Vector256<short> b)
-    {
-        if (Avx2.IsSupported) return Avx2.MultiplyAddAdjacent(a, b);
-        // Neighbours, as the instruction has them: what follows may count on the lane.
-        Vector256<int> x = a.AsInt32(), y = b.AsInt32();
-        return (x << 16 >> 16) * (y << 16 >> 16) + (x >> 16) * (y >> 16);
-    }
+    internal static Vector256<int> Pairs(Vector256<short> a, Vector256<short> b) => Neighbours.Sums(a, b);
 
     /// <summary>Sixteen signed bytes as 16-bit integers.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
