@@ -45,6 +45,26 @@ public sealed class Layers
     [Fact] public void RelativeShift() => Check(_ => (x, _) => Tensor.Concat(-1, Fovea.Mechanisms.RelativeShift.Skew(x.Slice(3, 0, 3)), Fovea.Mechanisms.RelativeShift.SkewPrevious(x)), 2, 1, 3, 5);
     [Fact]
     public void StraightThrough_is_off_unless_asked() => Check(w => { var a = new MohTunedAttention(new(16, 4), w, 1, 2); return (x, p) => a.Forward(x, p); }, 2, 9, 16);
+    [Fact]
+    public void TokenMixers()
+    {
+        Check(_ => (x, _) => new FourierMixer().Forward(x, x, x), 2, 2, 7, 3);
+        Check(w => { var m = new StateSpaceMixer(w.Get("lambda", [2, 3], t => t.Span.Fill((Real)0.7)), w.Get("b", [2, 3]), w.Get("c", [2, 3])); return (x, _) => m.Forward(x, x, x); }, 2, 2, 7, 3);
+        Check(_ => (x, _) => new StridedMixer(3, 2).Forward(x, x, x), 1, 2, 8, 3);
+    }
+    [Fact]
+    public void Maps()
+    {
+        Check(w => { var m = new MapAttention(new(6, 2, Position: new Rope()), w); return (x, _) => m.Forward(x.Slice(0, 0, 1), x); }, 3, 5, 6);
+        Check(w => { var m = new DeconstructedModel(new(5, 6, 2, 1) { Hidden = 4, Length = 6 }, w, "rs", new Rng(3)); return (x, p) => m.Forward([1, 4, 2, 0, 3, 3], 2, p) * x; }, 2, 3, 5);
+    }
+    [Fact]
+    public void PartialAttention()
+    {
+        var w = Weights.Random(new Rng(7)); var m = new PartialAttentionModel(new(5, 4, 2, 1) { Hidden = 4, Tied = false }, w, RedOptions.Palm); var x = GradientCheck.Input(5, [2, 3, 4]);
+        // Small vectors are added to large ones: a smaller step keeps the next order of the difference below the bound.
+        GradientCheck.Holds(w.All.Append(new("input", x)), () => GradientCheck.Weighted(m.Decode([1, 0], m.Encode(x, Pass.Eval), Pass.Eval)), 3e-5);
+    }
     [Fact] public void Dropout() => Check(w => { var d = new Dropout(w["drop"], 0.5); return d.Forward; }, 2, 3, 5);
 
     public static TheoryData<string> Scalings => ["none", "linear", "ntk", "yarn", "llama3", "half", "power", "truncated", "xpos"];
