@@ -1,12 +1,4 @@
-using Fovea.Kernels;
 namespace Fovea.Mechanisms;
-
-/// <summary>The last inputs of a causal convolution [B,K−1,C], oldest first; zeros at first.</summary>
-public sealed class ConvState(int size) : LayerState
-{
-    public Real[] Last { get; } = new Real[size];
-    public override long Bytes => (long)Last.Length * sizeof(Real);
-}
 
 /// <summary>
 /// Short gated convolution, the third layer kind of Based (§4, §5): a linear layer to expand · C channels, a causal depthwise convolution over
@@ -36,26 +28,6 @@ public sealed class BaseConv : Attention
         return pass.At(Part.AttnOut, down.Forward(Convolve(u.Slice(-1, 0, width), pass) * pass.At(Part.Gate, u.Slice(-1, width, 2 * width))));
     }
 
-    // y_t = Σ_j taps_j x_{t − K + 1 + j}
-    Tensor Convolve(Tensor x, Pass pass)
-    {
-        var (b, n, c) = x.Shape;
-        if (pass.Reference && pass.Memory is null) return Plain(x);
-        var state = pass.Memory?.Get(this, () => new ConvState(b * (kernel - 1) * c)).Last ?? [];
-        if (pass.Memory is not null && state.Length != b * (kernel - 1) * c) throw new ShapeException($"the memory of this layer holds {state.Length} numbers, this call needs {b * (kernel - 1) * c}; did the batch size change?");
-        var y = Tensor.Empty(x.Shape);
-        CausalConv.Forward(x.Span, taps.Span, default, y.Span, state, b, n, c, kernel);
-        return Tensor.Record(y, [x, taps], y => CausalConv.Backward(x.Span, taps.Span, y.Grad, x.Grad, taps.Grad, default, b, n, c, kernel));
-    }
-
-    Tensor Plain(Tensor x)
-    {
-        var (b, n, c) = x.Shape; var sum = Tensor.Zeros(x.Shape);
-        for (int j = 0; j < kernel; j++)
-        {
-            int back = Math.Min(kernel - 1 - j, n); var shifted = back == 0 ? x : Tensor.Concat(1, Tensor.Zeros([b, back, c]), x.Rows(0, n - back));
-            sum += shifted * taps.Slice(1, j, j + 1).Reshape([c]);
-        }
-        return sum;
-    }
+    Tensor Convolve(Tensor x, Pass pass) => pass.Reference && pass.Memory is null ? ShortConvolution.Plain(x, taps, null)
+        : ShortConvolution.Fused(x, taps, null, pass.Memory?.Get(this, () => new ConvState(ShortConvolution.Size(x.Shape[0], width, kernel))));
 }
