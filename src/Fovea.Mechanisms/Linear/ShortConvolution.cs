@@ -8,22 +8,28 @@ public sealed class ConvState(int size) : LayerState
     public override long Bytes => (long)Last.Length * sizeof(Real);
 }
 
-/// <summary>A causal depthwise convolution over a few tokens, y_t = bias + Σ_j taps_j x_{t − K + 1 + j}, as a recorded operation with the state of a layer.</summary>
+/// <summary>Causal depthwise convolution along a text, y_t = b + Σ_j taps_j x_{t − K + 1 + j}: fused, with or without what came before, and plain. x [B,N,C], taps [C,K], bias [C] or null.</summary>
+[From("based", "§5.1")]
 public static class ShortConvolution
 {
-    /// <summary>x [B,N,C], taps [C,K], bias [C] or null → [B,N,C], going on from what the layer has seen.</summary>
-    public static Tensor Run(object layer, Tensor x, Tensor taps, Tensor? bias, Pass pass)
+    /// <summary>Going on from what the layer has seen.</summary>
+    public static Tensor Run(object layer, Tensor x, Tensor taps, Tensor? bias, Pass pass) => pass.Reference && pass.Memory is null ? Plain(x, taps, bias)
+        : Fused(x, taps, bias, pass.Memory?.Get(layer, () => new ConvState(Size(x.Shape[0], x.Shape[2], taps.Shape[1]))));
+
+    /// <summary>state gives the memory of this layer, which is made for the batch size of its first call; null: nothing came before.</summary>
+    public static Tensor Fused(Tensor x, Tensor taps, Tensor? bias, ConvState? state)
     {
-        var (b, n, c) = x.Shape; int kernel = taps.Shape[1];
-        if (pass.Reference && pass.Memory is null) return Plain(x, taps, bias);
-        var state = pass.Memory?.Get(layer, () => new ConvState(b * (kernel - 1) * c)).Last ?? [];
-        if (pass.Memory is not null && state.Length != b * (kernel - 1) * c) throw new ShapeException($"the memory of this layer holds {state.Length} numbers, this call needs {b * (kernel - 1) * c}; did the batch size change?");
+        var (b, n, c) = x.Shape; int kernel = taps.Shape[1]; Check.Shape(taps, [c, kernel]);
+        if (state is not null && state.Last.Length != Size(b, c, kernel)) throw new ShapeException($"the memory of this layer holds {state.Last.Length} numbers, this call needs {Size(b, c, kernel)}; did the batch size change?");
         var y = Tensor.Empty(x.Shape);
-        CausalConv.Forward(x.Span, taps.Span, bias is null ? default : bias.Span, y.Span, state, b, n, c, kernel);
+        CausalConv.Forward(x.Span, taps.Span, bias is null ? default : bias.Span, y.Span, state is null ? default : state.Last, b, n, c, kernel);
         return Tensor.Record(y, bias is null ? [x, taps] : [x, taps, bias], y => CausalConv.Backward(x.Span, taps.Span, y.Grad, x.Grad, taps.Grad, bias is null ? default : bias.Grad, b, n, c, kernel));
     }
 
-    static Tensor Plain(Tensor x, Tensor taps, Tensor? bias)
+    /// <summary>Numbers of the state.</summary>
+    public static int Size(int batch, int channels, int kernel) => batch * (kernel - 1) * channels;
+
+    public static Tensor Plain(Tensor x, Tensor taps, Tensor? bias)
     {
         var (b, n, c) = x.Shape; int kernel = taps.Shape[1]; var sum = Tensor.Zeros(x.Shape);
         for (int j = 0; j < kernel; j++)
