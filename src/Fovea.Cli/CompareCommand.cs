@@ -32,13 +32,13 @@ static class CompareCommand
         command.SetAction(p =>
         {
             string folder = p.GetValue(output)!;
+            if (p.GetValue(quick) && p.GetValue(suite) != "cab") throw new UsageException("--quick: only the cab suite has a short form");
             if (p.GetValue(suite) == "recall")
             {
                 var frontier = new FrontierPlan(p.GetValue(seed), Names(p.GetValue(mechanisms)!), Widths(p.GetValue(widths)!), (int)Whole("--recall-steps", p.GetValue(recall) ?? "2000", 1, 1_000_000));
                 if (!p.GetValue(resume)) Prepare(folder);
                 return Run(terminal, new RecallFrontier(frontier, folder, p.GetValue(resume) ? RecallFrontier.Left(frontier, folder) : []), folder, p.GetValue(json));
             }
-            if (p.GetValue(quick) && p.GetValue(suite) != "cab") throw new UsageException("--quick: only the cab suite has a short form");
             if (p.GetValue(suite) == "cab")
             {
                 bool given = p.GetResult(mechanisms) is { Implicit: false }; string chosen = given ? p.GetValue(mechanisms)! : p.GetValue(quick) ? QuickMechanisms : "all";

@@ -12,7 +12,7 @@ public sealed record Knob(string Name, Type Type, object? Default)
         var type = Nullable.GetUnderlyingType(Type) ?? Type; var c = CultureInfo.InvariantCulture;
         if (type == typeof(int) && int.TryParse(text, NumberStyles.Integer, c, out int i)) return i;
         if (type == typeof(double) && double.TryParse(text, NumberStyles.Float, c, out double d)) return d;
-        if (type == typeof(float) && float.TryParse(text, NumberStyles.Float, c, out float f)) return f;
+        if (type == typeof(Real) && Real.TryParse(text, NumberStyles.Float, c, out Real r)) return r;
         if (type == typeof(bool) && bool.TryParse(text, out bool b)) return b;
         if (type == typeof(string)) return text;
         if (type.IsEnum && Enum.TryParse(type, text, ignoreCase: true, out object? e) && Enum.IsDefined(type, e)) return e;
@@ -21,7 +21,7 @@ public sealed record Knob(string Name, Type Type, object? Default)
 
     /// <summary>"int", "double?" … as in C#.</summary>
     public static string NameOf(Type type) => Nullable.GetUnderlyingType(type) is { } inner ? NameOf(inner) + "?"
-        : type == typeof(int) ? "int" : type == typeof(double) ? "double" : type == typeof(float) ? "float" : type == typeof(bool) ? "bool" : type == typeof(string) ? "string" : type.Name;
+        : type == typeof(int) ? "int" : type == typeof(double) ? "double" : type == typeof(Real) ? "number" : type == typeof(bool) ? "bool" : type == typeof(string) ? "string" : type.Name;
 }
 
 /// <summary>A discovered <see cref="Attention"/> type under its short name: "sliding-window" for SlidingWindowAttention.</summary>

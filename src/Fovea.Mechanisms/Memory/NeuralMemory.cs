@@ -22,7 +22,8 @@ public sealed class ShortConv(Weights w, int channels, int kernel)
 /// <summary>Tensors of fixed shapes that a layer keeps while decoding, copied out of the scope that made them.</summary>
 public sealed class HeldTensors : LayerState
 {
-    Real[][] data = []; Shape[] shapes = [];
+    // What is held may be part of what is to be held next, so that is written beside it.
+    Real[][] data = [], spare = []; Shape[] shapes = [];
     /// <summary>Tokens behind them.</summary>
     public int Position { get; private set; }
     public Tensor[] Tensors => [.. data.Select((x, i) => Tensor.Over(x, shapes[i]))];
@@ -30,9 +31,10 @@ public sealed class HeldTensors : LayerState
     /// <summary>Overwrites what is held. Throws if shapes change: the batch size of a memory is that of its first call.</summary>
     public void Hold(ReadOnlySpan<Tensor> tensors, int position)
     {
-        if (data.Length == 0) (data, shapes) = ([.. tensors.ToArray().Select(t => new Real[t.Shape.Size])], [.. tensors.ToArray().Select(t => t.Shape)]);
+        if (data.Length == 0) (data, spare, shapes) = ([.. tensors.ToArray().Select(t => new Real[t.Shape.Size])], [.. tensors.ToArray().Select(t => new Real[t.Shape.Size])], [.. tensors.ToArray().Select(t => t.Shape)]);
         for (int i = 0; i < data.Length; i++) { if (tensors[i].Shape != shapes[i]) throw new ShapeException($"the memory of this layer holds {shapes[i]}, this call needs {tensors[i].Shape}; did the batch size change?"); }
-        for (int i = 0; i < data.Length; i++) tensors[i].Span.CopyTo(data[i]);
+        for (int i = 0; i < data.Length; i++) tensors[i].Span.CopyTo(spare[i]);
+        (data, spare) = (spare, data);
         Position = position;
     }
 }

@@ -1,4 +1,5 @@
 using Fovea.Mechanisms;
+using Fovea.Testing;
 namespace Fovea.Units;
 
 public sealed class TestTimeMemoryTests
@@ -64,5 +65,16 @@ public sealed class TestTimeMemoryTests
         Assert.Contains("no momentum", Assert.Throws<ArgumentException>(() => memory.Run(k, k, k, new(log, log, rate), state)).Message);
         Assert.Throws<ShapeException>(() => memory.Run(k, k, k, new(Tensor.Zeros([1, 2]), null, rate), state));
         Assert.Throws<ArgumentOutOfRangeException>(() => new TestTimeMemory(new DeepMemory(1, 1), new SquaredError(), new Mechanisms.Fading(), 0));
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(30)]
+    public void Memory_as_context_decodes_across_segments(int first)
+    {
+        var layer = new MacAttention(new(32, 2), Weights.Random(new Rng(1)), segment: 32); using var scope = Scope.NoGrad();
+        var x = Tensor.Normal(new Rng(2), [1, 70, 32]); var whole = layer.Forward(x, Pass.Eval); var pass = new Pass { Memory = new() };
+        layer.Forward(x.Rows(0, first), pass);
+        for (int t = first; t < 70; t++) Assert.True(Draws.Difference(layer.Forward(x.Rows(t, t + 1), pass), whole.Rows(t, t + 1)) < 1e-4, $"token {t}");
     }
 }
