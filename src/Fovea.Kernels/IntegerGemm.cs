@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 namespace Fovea.Kernels;
 
 /// <summary>Products of matrices of 8-bit integers, summed as 32-bit integers, and numbers to and from such integers with one scale for all: x ≈ scale·q, q from −127 to 127.</summary>
@@ -40,15 +41,17 @@ public static unsafe class IntegerGemm
             }
         }
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        static Vector256<short> Wide(sbyte* x) { var v = Vector128.Load(x); return Vector256.Create(Vector128.WidenLower(v), Vector128.WidenUpper(v)); }
+        static Vector256<short> Wide(sbyte* x) { if (Avx2.IsSupported) return Avx2.ConvertToVector256Int16(x); var v = Vector128.Load(x); return Vector256.Create(Vector128.WidenLower(v), Vector128.WidenUpper(v)); }
     }
 
-    /// <summary>q = x/scale, rounded to the nearest and cut to ±127; q is overwritten. Throws if scale is not positive.</summary>
+    /// <summary>q = x/scale, rounded to the nearest and cut to ±127; q is overwritten. Throws if scale is not positive or a number is none.</summary>
     public static void Round(ReadOnlySpan<Real> x, Real scale, Span<sbyte> q)
     {
         if (!(scale > 0)) throw new ArgumentOutOfRangeException(nameof(scale), scale, "must be positive");
         if (q.Length < x.Length) throw new ArgumentException($"q holds {q.Length} numbers, needs {x.Length}");
         Real inverse = 1 / scale;
-        for (int i = 0; i < x.Length; i++) q[i] = (sbyte)Real.Clamp(Real.Round(x[i] * inverse), -127, 127);
+        bool none = false;
+        for (int i = 0; i < x.Length; i++) { Real y = x[i] * inverse; none |= Real.IsNaN(y); q[i] = (sbyte)(int)Real.Round(Math.Max(-127, Math.Min(127, y))); }
+        if (none) throw new ArithmeticException("a number that is to be rounded to 8 bits is not a number");
     }
 }

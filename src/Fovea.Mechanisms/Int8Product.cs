@@ -30,7 +30,8 @@ public sealed class Int8Product
         IntegerGemm.Round(x.Span, inputScale, q);
         IntegerGemm.NT(q, weights, sums, m, k, n);
         Real scale = inputScale * weightScale;
-        for (int i = 0; i < sums.Length; i++) y.Span[i] = scale * sums[i];
+        var to = y.Span;
+        for (int i = 0; i < sums.Length; i++) to[i] = scale * sums[i];
         return y;
     }
 }
