@@ -51,20 +51,22 @@ public static class KeepSets
         return new(first, end);
     }
 
-    /// <summary>The same as lists: blocks of keys of which at least one is seen by at least one query of a block; for so many heads that share them.</summary>
+    /// <summary>
+    /// The same as lists: for each query the blocks of keys of which it sees at least one; for so many heads that share them. Queries do not share lists: in what order a query sums would then depend on later ones.
+    /// </summary>
     public static BlockList Lists(Lifetimes of, int queries, int heads, int size = 16)
     {
-        int rows = (queries + size - 1) / size; var lists = new List<int>[rows]; var seen = new bool[rows];
+        int rows = queries; var lists = new List<int>[rows]; var seen = new bool[rows];
         for (int t = 0; t < rows; t++) lists[t] = [];
         for (int from = 0; from < of.First.Length; from += size)
         {
             Array.Clear(seen);
             for (int j = from; j < Math.Min(of.First.Length, from + size); j++)
-                if (of.End[j] > of.First[j]) Array.Fill(seen, true, of.First[j] / size, (of.End[j] - 1) / size - of.First[j] / size + 1);
+                if (of.End[j] > of.First[j]) Array.Fill(seen, true, of.First[j], of.End[j] - of.First[j]);
             for (int t = 0; t < rows; t++) if (seen[t]) lists[t].Add(from / size);
         }
         var start = new int[heads * rows + 1];
         for (int r = 0; r < heads * rows; r++) start[r + 1] = start[r] + lists[r % rows].Count;
-        return new() { QueryBlock = size, KeyBlock = size, Start = start, Keys = [.. Enumerable.Range(0, heads).SelectMany(_ => lists).SelectMany(l => l)] };
+        return new() { QueryBlock = 1, KeyBlock = size, Start = start, Keys = [.. Enumerable.Range(0, heads).SelectMany(_ => lists).SelectMany(l => l)] };
     }
 }
