@@ -75,8 +75,8 @@ public sealed class Quamba
     public static Tensor Rounded(Tensor x, double largest)
     {
         if (largest <= 0) return x;
-        var y = Tensor.Empty(x.Shape); Real step = (Real)(largest / 127), inverse = 1 / step;
-        for (int i = 0; i < y.Shape.Size; i++) y.Span[i] = step * Real.Clamp(Real.Round(x.Span[i] * inverse), -127, 127);
+        var y = Tensor.Empty(x.Shape); Real step = (Real)(largest / 127), inverse = 1 / step; ReadOnlySpan<Real> from = x.Span; var to = y.Span;
+        for (int i = 0; i < to.Length; i++) to[i] = step * Math.Min(127, Math.Max(-127, Real.Round(from[i] * inverse)));
         return y;
     }
 
