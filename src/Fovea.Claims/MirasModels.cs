@@ -52,7 +52,7 @@ static partial class MirasPaper
         for (int i = 0; i < 8; i++)
         {
             using var scope = Scope.NoGrad(); var b = Pairs.Batch(run.Rng["test"], i, 16); var logits = model.Forward(b.Inputs, b.Size, corrupted ? new Pass { Probe = new Corruption(run.Rng["test noise"][i], b.Inputs) } : Pass.Eval);
-            for (int t = 0; t < b.Targets.Length; t++) if (b.Targets[t] >= 0) { asked++; if (System.Numerics.Tensors.TensorPrimitives.IndexOfMax<Real>(logits.Span.Slice(t * 16, 16)) == b.Targets[t]) right++; }
+            right += b.Right(logits); asked += b.Asked;
         }
         return 100.0 * right / asked;
     }

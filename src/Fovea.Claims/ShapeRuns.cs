@@ -20,8 +20,8 @@ static class ShapeRuns
         for (int i = 0; i < batches; i++)
         {
             using var scope = Scope.NoGrad();
-            var images = shapes.Batch(run.Rng["held out"], i, size); var logits = model.Forward(images, Pass.Eval); int v = logits.Shape[-1];
-            for (int b = 0; b < size; b++) if (System.Numerics.Tensors.TensorPrimitives.IndexOfMax<Real>(logits.Span.Slice(b * v, v)) == images.Shows[b].Kind) right++;
+            var images = shapes.Batch(run.Rng["held out"], i, size); var logits = model.Forward(images, Pass.Eval);
+            right += Batch.Right(logits, images.Labels);
         }
         return (double)right / (batches * size);
     }

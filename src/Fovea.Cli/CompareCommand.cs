@@ -69,49 +69,37 @@ static class CompareCommand
         return command;
     }
 
-    static int Run(Terminal terminal, Comparison comparison, bool json)
+    static int Run(Terminal terminal, Comparison comparison, bool json) => Run(terminal, comparison.Run, CompareJson.Text, json, results =>
     {
-        ComparisonResults results;
-        using (var line = new ProgressLine(terminal)) results = comparison.Run(line.Show, terminal.Cancel);
-        if (json) terminal.Out.WriteLine(CompareJson.Text(results));
-        else
-        {
-            Output.Table(terminal, Report.Columns(results), results.Results.Select(r => Report.Row(results, r)), [.. Enumerable.Range(1, Report.Columns(results).Length - 1)]);
-            terminal.Out.WriteLine($"{results.Plan.Tokens.ToString("N0", CultureInfo.InvariantCulture)} training tokens each; report: {Path.GetFullPath(comparison.ReportPath)}");
-        }
-        return results.Results.All(r => r.Error is null) ? Cli.Done : Cli.Failed;
-    }
+        Output.Table(terminal, Report.Columns(results), results.Results.Select(r => Report.Row(results, r)), [.. Enumerable.Range(1, Report.Columns(results).Length - 1)]);
+        terminal.Out.WriteLine($"{results.Plan.Tokens.ToString("N0", CultureInfo.InvariantCulture)} training tokens each; report: {Path.GetFullPath(comparison.ReportPath)}");
+    }, results => results.Results.All(r => r.Error is null));
 
-    static int Run(Terminal terminal, RecallFrontier frontier, string folder, bool json)
+    static int Run(Terminal terminal, RecallFrontier frontier, string folder, bool json) => Run(terminal, frontier.Run, found => JsonSerializer.Serialize(found, FrontierJson.Default.Frontier), json, found =>
     {
-        Frontier found;
-        using (var line = new ProgressLine(terminal)) found = frontier.Run(line.Show, terminal.Cancel);
-        if (json) terminal.Out.WriteLine(JsonSerializer.Serialize(found, FrontierJson.Default.Frontier));
-        else
-        {
-            Output.Table(terminal, ["mechanism", "channels", "recall", "state, bytes", "parameters"], found.Points.Select(x => new[] { x.Mechanism, $"{x.Width}",
-                x.Recall is { } r ? (r * 100).ToString("0.0", CultureInfo.InvariantCulture) + " %" : $"failed: {x.Error}", x.StateBytes?.ToString("N0", CultureInfo.InvariantCulture) ?? "–", x.Params.ToString("N0", CultureInfo.InvariantCulture) }), 1, 2, 3, 4);
-            terminal.Out.WriteLine($"plot: {Path.GetFullPath(Path.Combine(folder, RecallFrontier.PlotFile))}");
-        }
-        return found.Points.All(x => x.Error is null) ? Cli.Done : Cli.Failed;
-    }
+        Output.Table(terminal, ["mechanism", "channels", "recall", "state, bytes", "parameters"], found.Points.Select(x => new[] { x.Mechanism, $"{x.Width}",
+            x.Recall is { } r ? (r * 100).ToString("0.0", CultureInfo.InvariantCulture) + " %" : $"failed: {x.Error}", x.StateBytes?.ToString("N0", CultureInfo.InvariantCulture) ?? "–", x.Params.ToString("N0", CultureInfo.InvariantCulture) }), 1, 2, 3, 4);
+        terminal.Out.WriteLine($"plot: {Path.GetFullPath(Path.Combine(folder, RecallFrontier.PlotFile))}");
+    }, found => found.Points.All(x => x.Error is null));
 
-    static int Run(Terminal terminal, CabGrid grid, string folder, bool json)
+    static int Run(Terminal terminal, CabGrid grid, string folder, bool json) => Run(terminal, grid.Run, found => JsonSerializer.Serialize(found, CabJson.Default.CabResults), json, found =>
     {
-        CabResults found;
-        using (var line = new ProgressLine(terminal)) found = grid.Run(line.Show, terminal.Cancel);
-        if (json) terminal.Out.WriteLine(JsonSerializer.Serialize(found, CabJson.Default.CabResults));
-        else
-        {
-            static string Index(double? x) => x?.ToString("0.00", CultureInfo.InvariantCulture) ?? "–";
-            static string Tokens(double? x) => x?.ToString("N0", CultureInfo.InvariantCulture) ?? "–";
-            string[] patterns = ["NoncausalSelf", "CausalSelf", "NoncausalCross", "CausalCross"];
-            Output.Table(terminal, ["mechanism", "NS", "CS", "NC", "CC", "index", "cheaper in time from", "in memory from", "parameters"], found.Rows.OrderByDescending(r => r.Mean).Select(r => (string[])
-                [r.Mechanism + (r.Error is { } e ? $" (failed: {e})" : ""), .. patterns.Select(p => Index(r.Index[p])), Index(r.Mean), Tokens(r.TimeLength), Tokens(r.MemoryLength), r.Params.ToString("N0", CultureInfo.InvariantCulture)]), 1, 2, 3, 4, 5, 6, 7, 8);
-            terminal.Out.WriteLine("NS, CS: noncausal and causal self attention; NC, CC: cross attention. Indices are deviations from the mean over mechanisms, higher is better. Lengths in tokens: time against fused softmax, memory against softmax that stores its weights.");
-            terminal.Out.WriteLine($"results: {Path.GetFullPath(Path.Combine(folder, CabGrid.ResultsFile))}");
-        }
-        return found.Rows.All(r => r.Error is null) ? Cli.Done : Cli.Failed;
+        static string Index(double? x) => x?.ToString("0.00", CultureInfo.InvariantCulture) ?? "–";
+        static string Tokens(double? x) => x?.ToString("N0", CultureInfo.InvariantCulture) ?? "–";
+        string[] patterns = ["NoncausalSelf", "CausalSelf", "NoncausalCross", "CausalCross"];
+        Output.Table(terminal, ["mechanism", "NS", "CS", "NC", "CC", "index", "cheaper in time from", "in memory from", "parameters"], found.Rows.OrderByDescending(r => r.Mean).Select(r => (string[])
+            [r.Mechanism + (r.Error is { } e ? $" (failed: {e})" : ""), .. patterns.Select(p => Index(r.Index[p])), Index(r.Mean), Tokens(r.TimeLength), Tokens(r.MemoryLength), r.Params.ToString("N0", CultureInfo.InvariantCulture)]), 1, 2, 3, 4, 5, 6, 7, 8);
+        terminal.Out.WriteLine("NS, CS: noncausal and causal self attention; NC, CC: cross attention. Indices are deviations from the mean over mechanisms, higher is better. Lengths in tokens: time against fused softmax, memory against softmax that stores its weights.");
+        terminal.Out.WriteLine($"results: {Path.GetFullPath(Path.Combine(folder, CabGrid.ResultsFile))}");
+    }, found => found.Rows.All(r => r.Error is null));
+
+    // Runs a suite with progress on one line, and writes its results as JSON or for people.
+    static int Run<T>(Terminal terminal, Func<Action<string, double>, CancellationToken, T> suite, Func<T, string> text, bool json, Action<T> show, Func<T, bool> complete)
+    {
+        T found;
+        using (var line = new ProgressLine(terminal)) found = suite(line.Show, terminal.Cancel);
+        if (json) terminal.Out.WriteLine(text(found)); else show(found);
+        return complete(found) ? Cli.Done : Cli.Failed;
     }
 
     static Comparison Resumed(string folder, SourceText source)

@@ -101,6 +101,18 @@ public sealed partial class Tensor
         return Record(y, [table], y => Select.ScatterAdd(y.Grad, kept, table.Grad, v, c));
     }
 
+    /// <summary>Places of an axis by index, in the order asked for and as often: [..., n, ...] → [..., indices, ...].</summary>
+    public Tensor Take(int axis, ReadOnlySpan<int> indices)
+    {
+        if (axis < 0) axis += Shape.Rank;
+        int outer = 1, inner = 1, n = Shape[axis], some = indices.Length;
+        for (int a = 0; a < axis; a++) outer *= Shape[a];
+        for (int a = axis + 1; a < Shape.Rank; a++) inner *= Shape[a];
+        var rows = new int[outer * some];
+        for (int i = 0; i < rows.Length; i++) rows[i] = (uint)indices[i % some] < (uint)n ? i / some * n + indices[i % some] : throw new ArgumentOutOfRangeException(nameof(indices), indices[i % some], $"axis {axis} of {Shape} has {n} places");
+        return Reshape([outer * n, inner]).Gather(rows).Reshape(Shape.With(axis, some));
+    }
+
     /// <summary>Running sum along the last axis, this element included.</summary>
     public Tensor CumSum()
     {

@@ -29,15 +29,14 @@ public static class Deconstructing
             var model = new DeconstructedModel(Config(run), w, layout, run.Rng["side"]);
             (double Loss, double Recall) Test(DeconstructedModel m)
             {
-                double loss = 0, right = 0; int asked = 0, needles = 0;
+                double loss = 0; int right = 0, asked = 0, needles = 0;
                 foreach (var b in SmallRuns.HeldOut(run, text, 6, 16))
                 {
                     using var scope = Scope.NoGrad();
-                    var logits = m.Forward(b.Inputs, b.Size, Pass.Eval); int v = logits.Shape[2]; loss += logits.CrossEntropy(b.Targets).Item * b.Asked; asked += b.Asked;
-                    for (int t = 0; t < b.Targets.Length; t++)
-                        if (b.Targets[t] >= 0 && text.IsNeedle(b.Targets[t])) { needles++; if (System.Numerics.Tensors.TensorPrimitives.IndexOfMax<Real>(logits.Span.Slice(t * v, v)) == b.Targets[t]) right++; }
+                    var logits = m.Forward(b.Inputs, b.Size, Pass.Eval); var found = text.Only(b, needles: true);
+                    loss += logits.CrossEntropy(b.Targets).Item * b.Asked; asked += b.Asked; right += found.Right(logits); needles += found.Asked;
                 }
-                return (loss / asked, right / needles);
+                return (loss / asked, (double)right / needles);
             }
             var whole = Test(model);
             var found = new Measured(whole.Loss, whole.Recall, layout.Length > 1 ? Test(new(Config(run), w, layout, run.Rng["side"], skip: true)).Loss : double.NaN);

@@ -79,8 +79,8 @@ static class HyperZzwPaper
         var model = make(w); int right = 0;
         for (int i = 0; i < 8; i++)
         {
-            using var scope = Scope.NoGrad(); var b = shapes.Batch(run.Rng["test"], i, 32); var logits = model(Small(b), Pass.Eval);
-            for (int r = 0; r < 32; r++) if (System.Numerics.Tensors.TensorPrimitives.IndexOfMax<Real>(logits.Span.Slice(r * Kinds, Kinds)) == b.Labels[r]) right++;
+            using var scope = Scope.NoGrad(); var b = shapes.Batch(run.Rng["test"], i, 32);
+            right += Batch.Right(model(Small(b), Pass.Eval), b.Labels);
         }
         return 100.0 * right / 256;
     }

@@ -26,6 +26,13 @@ public static class ShortConvolution
         return Tensor.Record(y, bias is null ? [x, taps] : [x, taps, bias], y => CausalConv.Backward(x.Span, taps.Span, y.Grad, x.Grad, taps.Grad, bias is null ? default : bias.Grad, b, n, c, kernel));
     }
 
+    /// <summary>After a past [B,K−1,C] through which gradients flow → y [B,N,C] and the past of the next token.</summary>
+    public static (Tensor Y, Tensor Past) After(Tensor past, Tensor x, Tensor taps)
+    {
+        var all = Tensor.Concat(1, past, x); int n = all.Shape[1], before = taps.Shape[1] - 1;
+        return (Fused(all, taps, null, null).Rows(before, n), all.Rows(n - before, n));
+    }
+
     /// <summary>Numbers of the state.</summary>
     public static int Size(int batch, int channels, int kernel) => batch * (kernel - 1) * channels;
 

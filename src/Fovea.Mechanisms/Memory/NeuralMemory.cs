@@ -1,24 +1,6 @@
 using Fovea.Kernels;
 namespace Fovea.Mechanisms;
 
-/// <summary>A causal depthwise convolution over the last K tokens with an explicit past: parameters conv [C,K].</summary>
-public sealed class ShortConv(Weights w, int channels, int kernel)
-{
-    readonly Tensor taps = w.Get("conv", [channels, kernel]);
-
-    /// <summary>The past before the first token: zeros [B,K−1,C].</summary>
-    public Tensor Start(int batch) => Tensor.Zeros([batch, kernel - 1, channels]);
-
-    /// <summary>x [B,N,C] after past [B,K−1,C] → y [B,N,C] and the past of the next token.</summary>
-    public (Tensor Y, Tensor Past) Forward(Tensor x, Tensor past)
-    {
-        var all = Tensor.Concat(1, past, x); var (b, n, c) = all.Shape; var y = Tensor.Empty(all.Shape);
-        CausalConv.Forward(all.Span, taps.Span, default, y.Span, default, b, n, c, kernel);
-        Tensor.Record(y, [all, taps], y => CausalConv.Backward(all.Span, taps.Span, y.Grad, all.Grad, taps.Grad, default, b, n, c, kernel));
-        return (y.Rows(kernel - 1, n), all.Rows(n - kernel + 1, n));
-    }
-}
-
 /// <summary>Tensors of fixed shapes that a layer keeps while decoding, copied out of the scope that made them.</summary>
 public sealed class HeldTensors : LayerState
 {
@@ -57,7 +39,7 @@ public sealed record NeuralState(MemoryState Memory, Tensor[] Conv)
 public abstract class NeuralMemory : Attention
 {
     protected readonly AttentionConfig Config; protected readonly int Chunk;
-    readonly TestTimeMemory memory; readonly Linear q, k, v, o, gate; readonly ShortConv qConv, kConv, vConv; readonly Tensor[] first; readonly bool momentum;
+    readonly TestTimeMemory memory; readonly Linear q, k, v, o, gate; readonly Tensor qTaps, kTaps, vTaps; readonly Tensor[] first; readonly bool momentum;
 
     protected NeuralMemory(AttentionConfig c, Weights w, MemoryNet net, InnerLoss loss, Retention retention, int chunk, bool momentum, int kernel = 4)
     {
@@ -65,7 +47,7 @@ public abstract class NeuralMemory : Attention
         (Config, Chunk, this.momentum) = (c.Checked(), chunk, momentum); int kv = c.Groups * c.HeadDim;
         memory = new(net, loss, retention, chunk);
         q = new(w["q_proj"], c.Dim, c.Dim); k = new(w["k_proj"], c.Dim, kv); v = new(w["v_proj"], c.Dim, kv); o = new(w["o_proj"], c.Dim, c.Dim); gate = new(w["gate"], c.Dim, c.Dim);
-        qConv = new(w["q_proj"], c.Dim, kernel); kConv = new(w["k_proj"], kv, kernel); vConv = new(w["v_proj"], kv, kernel);
+        qTaps = w["q_proj"].Get("conv", [c.Dim, kernel]); kTaps = w["k_proj"].Get("conv", [kv, kernel]); vTaps = w["v_proj"].Get("conv", [kv, kernel]);
         first = [.. net.Sizes(c.HeadDim, c.HeadDim).Select((s, l) => w.Get($"memory.{l}", [c.Heads, s.Out, s.In]))];
     }
 
@@ -77,7 +59,9 @@ public abstract class NeuralMemory : Attention
     /// <summary>The state before the first token.</summary>
     public NeuralState Start(int batch) => new(
         MemoryState.Start([.. first.Select(a => a.Reshape([1, .. a.Shape.AsSpan]).Expand([batch, .. a.Shape.AsSpan]).Reshape([batch * Config.Heads, a.Shape[1], a.Shape[2]]))], momentum),
-        [qConv.Start(batch), kConv.Start(batch), vConv.Start(batch)]);
+        [Past(batch, qTaps), Past(batch, kTaps), Past(batch, vTaps)]);
+
+    static Tensor Past(int batch, Tensor taps) => Tensor.Zeros([batch, taps.Shape[1] - 1, taps.Shape[0]]);
 
     public sealed override Tensor Forward(Tensor x, Tensor context, Pass pass)
     {
@@ -93,7 +77,7 @@ public abstract class NeuralMemory : Attention
     public (Tensor Y, NeuralState After) Run(Tensor x, NeuralState s, Pass pass)
     {
         Check.Shape(x, [-1, -1, Config.Dim]); var (b, n, _) = x.Shape;
-        var (qs, qPast) = qConv.Forward(q.Forward(x), s.Conv[0]); var (ks, kPast) = kConv.Forward(k.Forward(x), s.Conv[1]); var (vs, vPast) = vConv.Forward(v.Forward(x), s.Conv[2]);
+        var (qs, qPast) = ShortConvolution.After(s.Conv[0], q.Forward(x), qTaps); var (ks, kPast) = ShortConvolution.After(s.Conv[1], k.Forward(x), kTaps); var (vs, vPast) = ShortConvolution.After(s.Conv[2], v.Forward(x), vTaps);
         var (y, after) = memory.Run(Unit(pass.At(Part.Query, Heads(qs))), Unit(pass.At(Part.Key, Heads(ks))), pass.At(Part.Value, Heads(vs)).RmsNorm(null, (Real)1e-6), Gates(x, pass), s.Memory, pass.Reference);
         return (Leave(y, x, pass), new(after, [qPast, kPast, vPast]));
     }
@@ -101,7 +85,7 @@ public abstract class NeuralMemory : Attention
     /// <summary>What the memory of this state answers to x [B,N,C], with nothing learned; past is that of q's convolution.</summary>
     public (Tensor Y, Tensor Past) Recall(Tensor x, NeuralState s, Tensor past, Pass pass)
     {
-        var (qs, after) = qConv.Forward(q.Forward(x), past);
+        var (qs, after) = ShortConvolution.After(past, q.Forward(x), qTaps);
         return (Leave(memory.Recall(Unit(Heads(qs)), s.Memory), x, pass), after);
     }
 

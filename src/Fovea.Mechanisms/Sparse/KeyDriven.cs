@@ -53,9 +53,8 @@ public abstract class UnequalGroupsAttention(AttentionConfig c, Weights w) : Hea
     {
         int[] sizes = Sizes(h.K, pass);
         (h, var kv) = Remember(h, () => new GrowingKv(), pass);
-        var map = new List<int>();
-        for (int g = 0; g < sizes.Length; g++) for (int i = 0; i < sizes[g]; i++) map.Add(g);
-        Tensor k = Dealt(h.K, map), v = Dealt(h.V, map); var call = new Softmax.Call(null, kv is null ? 0 : h.Start, kv?.Positions.ToArray(), kv?.Count);
+        int[] map = [.. sizes.SelectMany((size, g) => Enumerable.Repeat(g, size))];
+        Tensor k = h.K.Take(1, map), v = h.V.Take(1, map); var call = new Softmax.Call(null, kv is null ? 0 : h.Start, kv?.Positions.ToArray(), kv?.Count);
         bool plain = pass.Reference || pass.Wants(Part.Scores) || pass.Wants(Part.Pattern);
         var o = h.Self && Config.Causal ? Run(h.Q, k, v, new Causal(), call, plain, pass) : Run(h.Q, k, v, new Everything(), call, plain, pass);
         kv?.Attended(h.Q); kv?.Settle();
@@ -63,14 +62,6 @@ public abstract class UnequalGroupsAttention(AttentionConfig c, Weights w) : Hea
     }
     static Tensor Run<T>(Tensor q, Tensor k, Tensor v, T pattern, Softmax.Call call, bool plain, Pass pass) where T : struct, IPattern => plain
         ? Softmax.Plain<Plain, T, SoftmaxWeights>(q, k, v, new(), pattern, call, pass) : Softmax.Fused<Plain, T, SoftmaxWeights>(q, k, v, new(), pattern, call);
-
-    // [B,G,M,D] → [B,H,M,D]
-    static Tensor Dealt(Tensor x, List<int> map)
-    {
-        var (b, g, m, d) = x.Shape; var rows = new int[b * map.Count];
-        for (int i = 0; i < rows.Length; i++) rows[i] = i / map.Count * g + map[i % map.Count];
-        return x.Reshape([b * g, m * d]).Gather(rows).Reshape([b, map.Count, m, d]);
-    }
 }
 
 /// <summary>

@@ -86,7 +86,7 @@ public sealed class LandmarkRetrievalAttention(AttentionConfig c, Weights w, int
         if (union.Length > 0)
         {
             int[] rows = [.. union.SelectMany(x => Enumerable.Range(x * block, block))];
-            near = Tensor.Concat(2, Turned(Fetch(k, rows), pass, true, union.SelectMany(x => Enumerable.Range(Slot(x, blocks) * block, block))), near); nearV = Tensor.Concat(2, Fetch(v, rows), nearV);
+            near = Tensor.Concat(2, Turned(k.Take(2, rows), pass, true, union.SelectMany(x => Enumerable.Range(Slot(x, blocks) * block, block))), near); nearV = Tensor.Concat(2, v.Take(2, rows), nearV);
         }
         var list = new BlockList { QueryBlock = 1, KeyBlock = block, Start = from, Keys = [.. keys] }; int place0 = union.Length * block + at - region;
         return pass.Reference || pass.Wants(Part.Scores) || pass.Wants(Part.Pattern) ? GroupedSoftmax.Plain(q, PerHead(near), PerHead(nearV), block, place0, list, pass) : GroupedSoftmax.Fused(q, near, nearV, block, place0, lists: list);
@@ -97,7 +97,7 @@ public sealed class LandmarkRetrievalAttention(AttentionConfig c, Weights w, int
     {
         var (b, heads, n, _) = q.Shape; int few = Math.Min(top, blocks), rows = b * heads * n;
         if (few == 0) return [.. Enumerable.Repeat(Array.Empty<int>(), rows)];
-        var landmarks = Turned(Fetch(k.Detach(), [.. Enumerable.Range(0, blocks).Select(x => x * block + block - 1)]), pass, true, Enumerable.Range(0, blocks).Select(x => Slot(x, blocks) * block + block - 1));
+        var landmarks = Turned(k.Detach().Take(2, [.. Enumerable.Range(0, blocks).Select(x => x * block + block - 1)]), pass, true, Enumerable.Range(0, blocks).Select(x => Slot(x, blocks) * block + block - 1));
         var scores = q.MatMulT(PerHead(landmarks)); var values = new Real[rows * few]; var indices = new int[rows * few];
         if (shared)
         {
@@ -111,13 +111,5 @@ public sealed class LandmarkRetrievalAttention(AttentionConfig c, Weights w, int
         }
         Select.TopK(scores.Span, rows, blocks, few, values, indices);
         return [.. Enumerable.Range(0, rows).Select(r => indices[(r * few)..((r + 1) * few)].Order().ToArray())];
-    }
-
-    // Rows of the third axis of x [B,G,R,D].
-    static Tensor Fetch(Tensor x, int[] rows)
-    {
-        var (b, g, r, d) = x.Shape; var index = new int[b * g * rows.Length];
-        for (int i = 0; i < index.Length; i++) index[i] = i / rows.Length * r + rows[i % rows.Length];
-        return x.Reshape([b * g * r, d]).Gather(index).Reshape([b, g, rows.Length, d]);
     }
 }

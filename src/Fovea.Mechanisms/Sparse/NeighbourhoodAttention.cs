@@ -42,7 +42,7 @@ public abstract class GridAttention(AttentionConfig c, Weights w, int window, in
         }
         var (b, _, n, _) = h.Q.Shape; var near = Of(n);
         if (plain) return Run(h, new Neighbours(near), new(), true, pass);
-        return InOrder(Run(h with { Q = InOrder(h.Q, near.Order), K = InOrder(h.K, near.Order), V = InOrder(h.V, near.Order) }, near.Pattern, new(), false, pass), near.Back);
+        return Run(h with { Q = h.Q.Take(2, near.Order), K = h.K.Take(2, near.Order), V = h.V.Take(2, near.Order) }, near.Pattern, new(), false, pass).Take(2, near.Back);
     }
 
     KvState StartKv() => shape.Length > 1 || stride > 1 ? throw new NotSupportedException($"{GetType().Name} decodes along a line with stride 1, not on a grid of '{grid}' with stride {stride}") : new WindowKv((window - 1) * dilation + 1);
@@ -50,14 +50,6 @@ public abstract class GridAttention(AttentionConfig c, Weights w, int window, in
 
     static Tensor Run<T>(Heads h, T pattern, Softmax.Call call, bool plain, Pass pass) where T : struct, IPattern => plain
         ? Softmax.Plain<Plain, T, SoftmaxWeights>(h.Q, h.K, h.V, new(), pattern, call, pass) : Softmax.Fused<Plain, T, SoftmaxWeights>(h.Q, h.K, h.V, new(), pattern, call);
-
-    // Tokens of x [B,H,N,D] in another order.
-    static Tensor InOrder(Tensor x, int[] order)
-    {
-        var (b, h, n, d) = x.Shape; var rows = new int[b * h * n];
-        for (int r = 0; r < rows.Length; r++) rows[r] = r / n * n + order[r % n];
-        return x.Reshape([b * h * n, d]).Gather(rows).Reshape(x.Shape);
-    }
 }
 
 /// <summary>

@@ -44,7 +44,7 @@ public sealed record CabTask(string Name, CabPattern Pattern, int Length, double
                 return new((rng, i, pass) => { var b = text.Batch(rng, i, Rows); return model.Loss(b.Inputs, b.Targets, b.Size, pass); }, rng =>
                 [
                     new("loss", Mean(i => { var b = text.Batch(rng, i, 2 * Rows); return model.Loss(b.Inputs, b.Targets, b.Size, Pass.Eval).Item; }), true),
-                    new("recall", Mean(i => { var b = text.Only(text.Batch(rng, i, 2 * Rows), needles: true); return Right(model.Forward(b.Inputs, b.Size, Pass.Eval), b.Targets); }), false),
+                    new("recall", Mean(i => { var b = text.Only(text.Batch(rng, i, 2 * Rows), needles: true); return Right(model.Forward(b.Inputs, b.Size, Pass.Eval), b); }), false),
                 ], w);
             }),
             Facts("questions", CabPattern.NoncausalCross, facts, facts.Questions), Facts("summary", CabPattern.CausalCross, facts, facts.Batch),
@@ -57,7 +57,7 @@ public sealed record CabTask(string Name, CabPattern Pattern, int Length, double
         Tensor Logits(int[] source, Batch t, Pass pass) => model.Forward(source, t.Inputs, t.Size, pass);
         return new((rng, i, pass) => { var (source, t) = batch(rng, i, 2 * Rows); return Logits(source, t, pass).CrossEntropy(t.Targets); }, rng =>
         [
-            new("accuracy", Mean(i => { var (source, t) = batch(rng, i, 4 * Rows); return Right(Logits(source, t, Pass.Eval), t.Targets); }), false),
+            new("accuracy", Mean(i => { var (source, t) = batch(rng, i, 4 * Rows); return Right(Logits(source, t, Pass.Eval), t); }), false),
             new("loss", Mean(i => { var (source, t) = batch(rng, i, 4 * Rows); return Logits(source, t, Pass.Eval).CrossEntropy(t.Targets).Item; }), true),
         ], w);
     });
@@ -80,11 +80,5 @@ public sealed record CabTask(string Name, CabPattern Pattern, int Length, double
         return sum / Batches;
     }
 
-    static double Right(Tensor logits, int[] targets)
-    {
-        int v = logits.Shape[-1], right = 0, asked = 0;
-        for (int i = 0; i < targets.Length; i++)
-            if (targets[i] >= 0) { asked++; if (System.Numerics.Tensors.TensorPrimitives.IndexOfMax<Real>(logits.Span.Slice(i * v, v)) == targets[i]) right++; }
-        return (double)right / Math.Max(1, asked);
-    }
+    static double Right(Tensor logits, Batch b) => (double)b.Right(logits) / Math.Max(1, b.Asked);
 }

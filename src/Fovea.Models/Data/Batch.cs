@@ -25,11 +25,13 @@ public sealed class Batch
     /// <summary>How many places ask for something.</summary>
     public int Asked => Targets.Count(t => t >= 0);
     /// <summary>At how many of them the likeliest token of logits [Size,Length,V] is the target.</summary>
-    public int Right(Tensor logits)
+    public int Right(Tensor logits) => Right(logits, Targets);
+    /// <summary>In how many rows of logits [targets,V] the largest is the target; negative targets do not count.</summary>
+    public static int Right(Tensor logits, ReadOnlySpan<int> targets)
     {
         int v = logits.Shape[-1], right = 0;
-        if (logits.Shape.Size != (long)Targets.Length * v) throw new ArgumentException($"logits are {logits.Shape}, expected [{Size},{Length},vocabulary]", nameof(logits));
-        for (int t = 0; t < Targets.Length; t++) if (Targets[t] >= 0 && TensorPrimitives.IndexOfMax<Real>(logits.Span.Slice(t * v, v)) == Targets[t]) right++;
+        if (logits.Shape.Size != (long)targets.Length * v) throw new ArgumentException($"logits are {logits.Shape}, expected {targets.Length} rows of the vocabulary", nameof(logits));
+        for (int t = 0; t < targets.Length; t++) if (targets[t] >= 0 && TensorPrimitives.IndexOfMax<Real>(logits.Span.Slice(t * v, v)) == targets[t]) right++;
         return right;
     }
 }
