@@ -9,8 +9,9 @@ readonly unsafe struct FlashView<TPattern>(int queries, int queryOffset, int* po
 
     readonly TPattern pattern = pattern;
     // Both count keys one by one, so they cannot help where keys have positions of their own.
-    readonly ITilePattern? tile = positions is null ? pattern as ITilePattern : null;
-    readonly IRangePattern? range = positions is null ? pattern as IRangePattern : null;
+    // A struct that is kept as an interface is an allocation, which decoding does without: ranges are asked for where they are used.
+    static readonly bool tiled = typeof(ITilePattern).IsAssignableFrom(typeof(TPattern)), ranged = typeof(IRangePattern).IsAssignableFrom(typeof(TPattern));
+    readonly ITilePattern? tile = tiled && positions is null ? pattern as ITilePattern : null;
     public BlockList? Blocks => blocks;
     public int At(int query) => queryOffset + query;
     public int KeyAt(int key) => positions is null ? key : positions[key];
@@ -94,9 +95,9 @@ readonly unsafe struct FlashView<TPattern>(int queries, int queryOffset, int* po
     {
         if (covers is null && !gaps) { runs[0] = from; runs[1] = to; return 1; }
         int count = 0, first = -1, i = At(query), tile = 0;
-        if (range is not null)
+        if (ranged && positions is null)
         {
-            var (low, high) = range.Range(i);
+            var (low, high) = ((IRangePattern)pattern).Range(i);
             if (low >= to || high <= from || low >= high) return 0;
             runs[0] = Math.Max(low, from); runs[1] = Math.Min(high, to);
             return 1;

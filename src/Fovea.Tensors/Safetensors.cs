@@ -6,6 +6,9 @@ namespace Fovea;
 /// <summary>What a safetensors file holds: tensors by name, and free text about them.</summary>
 public sealed record SafetensorsFile(IReadOnlyDictionary<string, Tensor> Tensors, IReadOnlyDictionary<string, string> Metadata);
 
+/// <summary>A tensor in a file: the name of its number format, its shape, and its bytes from Offset on.</summary>
+public sealed record SafetensorsPlace(string Name, string Type, IReadOnlyList<int> Shape, long Offset, long Bytes);
+
 /// <summary>
 /// Named tensors in one file: eight bytes of header length, a JSON header, then the numbers, little-endian and without gaps.
 /// A file is checked before it is believed: nothing is allocated that its real length does not vouch for, and whatever is wrong is an
@@ -40,7 +43,23 @@ public static class Safetensors
         return Load(copy, name);
     }
 
+    /// <summary>Where the tensors of a file lie, checked as if they were read, for those who map it. Offsets count from the start of the stream; type is the name that the format gives it.</summary>
+    public static IReadOnlyList<SafetensorsPlace> Places(Stream stream, string name)
+    {
+        var (entries, _, data) = Head(stream, name);
+        return [.. entries.Select(e => new SafetensorsPlace(e.Name, e.Type.Name, e.Shape, data + e.Begin, e.End - e.Begin))];
+    }
+
     static SafetensorsFile Load(Stream stream, string file)
+    {
+        var (entries, metadata, _) = Head(stream, file);
+        var tensors = new Dictionary<string, Tensor>(entries.Count, StringComparer.Ordinal);
+        foreach (var e in entries) tensors.Add(e.Name, Load(stream, e));
+        return new(tensors, metadata);
+    }
+
+    // The checked header, in the order of the numbers, which the stream stands before.
+    static (List<SafetensorsEntry> Entries, Dictionary<string, string> Metadata, long Data) Head(Stream stream, string file)
     {
         long length = stream.Length - stream.Position;
         if (length < Prefix) throw Bad(file, $"is {length} bytes long; a safetensors file has at least {Prefix}");
@@ -54,9 +73,7 @@ public static class Safetensors
 
         var (entries, metadata) = SafetensorsHeader.Parse(json, file);
         Layout(entries, length - Prefix - (long)header, file);
-        var tensors = new Dictionary<string, Tensor>(entries.Count, StringComparer.Ordinal);
-        foreach (var e in entries) tensors.Add(e.Name, Load(stream, e));
-        return new(tensors, metadata);
+        return (entries, metadata, stream.Position);
     }
 
     /// <summary>Sorts entries by place and throws unless they fill the data exactly, each with as many bytes as its shape needs.</summary>

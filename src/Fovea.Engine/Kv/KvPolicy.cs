@@ -1,25 +1,53 @@
 namespace Fovea.Engine;
 
-/// <summary>What a policy looks at: one layer's cache. Keys [B,G,R,D] before positions and values [B,G,R,E], of whose rows the first Count hold entries; Tokens are their positions in the text, ascending.</summary>
-public readonly ref struct KvView(Tensor keys, Tensor values, ReadOnlySpan<int> tokens)
+/// <summary>What a policy looks at: the entries of one key head. Positions are those in the text, ascending.</summary>
+public abstract class KvEntries
 {
-    public Tensor Keys => keys;
-    public Tensor Values => values;
-    public ReadOnlySpan<int> Tokens { get; } = tokens;
-    public int Count => Tokens.Length;
+    public abstract int Count { get; }
+    public abstract ReadOnlySpan<int> Positions { get; }
+    /// <summary>Numbers of a key.</summary>
+    public abstract int Dim { get; }
+    /// <summary>Keys [first, first + n) into to [n,Dim], as the cache holds them: with their positions turned in, unless the cache turns them at every read.</summary>
+    public abstract void Keys(int first, int n, Span<Real> to);
+    /// <summary>Weights that each entry has got so far, summed over queries and query heads [Count]; for policies whose <see cref="KvPolicy.Needs"/> ask for mass.</summary>
+    public virtual ReadOnlySpan<Real> Mass => throw new NotSupportedException("this cache does not keep the mass of entries");
+    /// <summary>Adds to mass [Count] the weights that the latest queries give each entry, summed over them and over query heads; for policies that ask for a window.</summary>
+    public virtual void AddWindowMass(Span<Real> mass) => throw new NotSupportedException("this cache does not keep queries");
 }
 
-/// <summary>Chooses what stays in a cache that is over its budget. Most policies give a score and nothing else.</summary>
+/// <summary>
+/// Chooses what stays in a cache that is over its budget. Most policies give a score and nothing else. Keys and values are stored once per key head; the query heads that share them vote together.
+/// </summary>
 public abstract class KvPolicy
 {
-    /// <summary>Importance of each entry; score [Count] is overwritten; higher stays, and of equal entries the newer one.</summary>
-    public abstract void Score(in KvView cache, Span<Real> score);
+    /// <summary>What is to be remembered of queries.</summary>
+    public virtual KvNeeds Needs => default;
 
-    /// <summary>Indices of the entries that stay, ascending; called only with Count above budget. The default keeps the budget entries with the highest scores.</summary>
-    public virtual int[] Keep(in KvView cache, int budget)
+    /// <summary>Importance of each entry of a head; score [Count] is overwritten; higher stays, and of equal entries the newer one.</summary>
+    public abstract void Score(KvEntries head, Span<Real> score);
+
+    /// <summary>Entries per key head of one layer, when the cache as a whole may hold budget per head and layer on average.</summary>
+    public virtual int Budget(int budget, int layer, int layers) => budget;
+
+    /// <summary>Indices of the entries of each head that stay, ascending; called only where a layer holds more than budget per head. The default keeps the budget entries of each head with the highest scores.</summary>
+    public virtual int[][] Keep(IReadOnlyList<KvEntries> heads, int budget) => [.. heads.Select(h => Best(Scores(h), budget))];
+
+    /// <summary>The scores of a head; one that is not a number throws.</summary>
+    protected Real[] Scores(KvEntries head)
     {
-        var score = new Real[cache.Count];
-        Score(cache, score);
-        return [.. Enumerable.Range(0, score.Length).OrderByDescending(i => score[i]).ThenByDescending(i => i).Take(budget).Order()];
+        var score = new Real[head.Count];
+        Score(head, score);
+        foreach (Real s in score) if (Real.IsNaN(s)) throw new ArithmeticException($"{GetType().Name} gives an entry a score that is not a number");
+        return score;
+    }
+    /// <summary>Indices of the most highest scores, ascending; of equal ones the later.</summary>
+    protected static int[] Best(Real[] score, int most)
+    {
+        if (score.Length <= most) return [.. Enumerable.Range(0, score.Length)];
+        var order = Enumerable.Range(0, score.Length).ToArray();
+        Array.Sort(order, (a, b) => score[a] != score[b] ? score[b].CompareTo(score[a]) : b.CompareTo(a));
+        var kept = order[..most];
+        Array.Sort(kept);
+        return kept;
     }
 }

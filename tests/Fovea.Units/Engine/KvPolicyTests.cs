@@ -7,8 +7,14 @@ public class KvPolicyTests
 {
     static int[] Keep(KvPolicy policy, int budget, params int[] tokens)
     {
-        var empty = Tensor.Zeros([1, 1, tokens.Length, 2]);
-        return policy.Keep(new(empty, empty, tokens), budget);
+        return policy.Keep([new Entries(tokens)], budget)[0];
+    }
+    sealed class Entries(int[] tokens) : KvEntries
+    {
+        public override int Count => tokens.Length;
+        public override ReadOnlySpan<int> Positions => tokens;
+        public override int Dim => 2;
+        public override void Keys(int first, int n, Span<float> to) => to.Clear();
     }
 
     [Fact] public void Streaming_keeps_the_first_tokens_and_the_last() => Assert.Equal([0, 1, 5, 6], Keep(new StreamingLlm(2), 4, 0, 1, 2, 3, 4, 5, 6));
@@ -60,8 +66,8 @@ public class KvPolicyTests
 
     sealed class Greedy : KvPolicy
     {
-        public override void Score(in KvView cache, Span<float> score) { }
-        public override int[] Keep(in KvView cache, int budget) => [.. Enumerable.Range(0, cache.Count)];
+        public override void Score(KvEntries head, Span<float> score) { }
+        public override int[][] Keep(IReadOnlyList<KvEntries> heads, int budget) => [[.. Enumerable.Range(0, heads[0].Count)]];
     }
     [Fact]
     public void A_policy_that_keeps_too_much_is_refused()

@@ -4,7 +4,7 @@ namespace Fovea.Engine;
 [From("streamingllm", "§3.1")]
 public sealed class RecentWindow : KvPolicy
 {
-    public override void Score(in KvView cache, Span<Real> score)
+    public override void Score(KvEntries head, Span<Real> score)
     {
         for (int i = 0; i < score.Length; i++) score[i] = i;
     }

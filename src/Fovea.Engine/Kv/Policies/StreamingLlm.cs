@@ -5,8 +5,8 @@ namespace Fovea.Engine;
 [From("streamingllm", "§3.2")]
 public sealed class StreamingLlm(int sinks = 4) : KvPolicy
 {
-    public override void Score(in KvView cache, Span<Real> score)
+    public override void Score(KvEntries head, Span<Real> score)
     {
-        for (int i = 0; i < score.Length; i++) score[i] = cache.Tokens[i] < sinks ? Real.PositiveInfinity : i;
+        for (int i = 0; i < score.Length; i++) score[i] = head.Positions[i] < sinks ? Real.PositiveInfinity : i;
     }
 }

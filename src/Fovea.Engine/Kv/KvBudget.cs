@@ -1,0 +1,57 @@
+namespace Fovea.Engine;
+
+/// <summary>
+/// Keeps a sequence's cache within a budget: after each pass, a layer that holds more than the policy allows it, plus a little so that one token does not move all others, is cut down to it.
+/// </summary>
+/// <param name="Policy">Who chooses.</param>
+/// <param name="Entries">Entries per key head and layer, on average; at least 1.</param>
+/// <param name="Slack">Entries beyond the budget that may gather before the policy is asked.</param>
+public sealed record KvBudget(KvPolicy Policy, int Entries, int Slack = 64)
+{
+    public int Entries { get; } = Entries > 0 ? Entries : throw new ArgumentOutOfRangeException(nameof(Entries), Entries, "a cache keeps at least one entry");
+    public int Slack { get; } = Slack >= 0 ? Slack : throw new ArgumentOutOfRangeException(nameof(Slack), Slack, "must not be negative");
+
+    /// <summary>Lets go of what is too much.</summary>
+    public void Settle(KvCache cache) => Settle(cache, Slack);
+    /// <summary>The same down to the budget, without slack, as after a prompt.</summary>
+    public void Tighten(KvCache cache) => Settle(cache, 0);
+
+    void Settle(KvCache cache, int slack)
+    {
+        for (int l = 0; l < cache.Layers; l++)
+        {
+            var layer = cache[l]; int most = Math.Max(1, Policy.Budget(Entries, l, cache.Layers)); long held = 0;
+            foreach (var h in layer.Heads) held += h.Count;
+            if (held <= (long)(most + slack) * layer.Heads.Length) continue;
+            var heads = new KvEntries[layer.Heads.Length];
+            for (int h = 0; h < heads.Length; h++) heads[h] = layer.Entries(h);
+            int[][] keep = Checked(Policy, Policy.Keep(heads, most), [.. layer.Heads.Select(h => h.Count)], most);
+            for (int h = 0; h < heads.Length; h++) if (keep[h].Length < layer.Heads[h].Count) layer.Keep(h, keep[h]);
+        }
+    }
+
+    /// <summary>Throws unless the lists name entries, ascending, and no more than the budget on average.</summary>
+    internal static int[][] Checked(KvPolicy policy, int[][] keep, int[] counts, int budget)
+    {
+        if (keep.Length != counts.Length) throw new InvalidOperationException($"{policy.GetType().Name} keeps entries of {keep.Length} heads, there are {counts.Length}");
+        for (int h = 0; h < keep.Length; h++)
+            for (int i = 0; i < keep[h].Length; i++)
+                if (keep[h][i] < 0 || keep[h][i] >= counts[h] || i > 0 && keep[h][i] <= keep[h][i - 1]) throw new InvalidOperationException($"{policy.GetType().Name} keeps [{string.Join(", ", keep[h].Take(20))}] of {counts[h]} entries; expected ascending indices");
+        long kept = keep.Sum(k => (long)k.Length);
+        if (kept > (long)budget * keep.Length) throw new InvalidOperationException($"{policy.GetType().Name} keeps {kept} entries, the budget is {(long)budget * keep.Length}");
+        return keep;
+    }
+}
+
+/// <summary>One head of a layer of a paged cache, as policies see it.</summary>
+sealed class PagedEntries(KvLayer layer, int head) : KvEntries
+{
+    readonly KvHead entries = layer.Heads[head];
+    public override int Count => entries.Count;
+    public override ReadOnlySpan<int> Positions => entries.Positions;
+    public override int Dim => entries.Keys.Dim;
+    public override void Keys(int first, int n, Span<float> to) => entries.Keys.Decode(first, n, to);
+    public override ReadOnlySpan<float> Mass => Watch.Mass(head, Count);
+    public override void AddWindowMass(Span<float> mass) => Watch.AddWindow(entries, head, mass);
+    QueryWatch Watch => layer.Watch ?? throw new InvalidOperationException("the policy has asked for nothing about queries");
+}

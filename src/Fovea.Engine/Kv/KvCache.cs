@@ -1,0 +1,73 @@
+using Fovea.Kernels;
+namespace Fovea.Engine;
+
+/// <summary>One layer of a sequence's cache: a ragged list of entries per key head.</summary>
+public sealed class KvLayer(KvFormat format, KvHead[] heads, int? window, QueryWatch? watch) : IDisposable
+{
+    // Entries that no later token sees go in whole pages: moving a few rows at every token would cost more than they weigh.
+    const int Slack = PagedRows.PageRows;
+    public KvFormat Format => format;
+    public KvHead[] Heads => heads;
+    /// <summary>What a policy that asks for it is told about queries.</summary>
+    public QueryWatch? Watch => watch;
+    public long Bytes => heads.Sum(h => h.Bytes) + (watch?.Bytes ?? 0);
+
+    /// <summary>What a policy looks at: one head with what is known of its queries.</summary>
+    public KvEntries Entries(int head) => new PagedEntries(this, head);
+
+    /// <summary>Lets go of all entries of a head but those with these indices, ascending.</summary>
+    public void Keep(int head, ReadOnlySpan<int> indices) { heads[head].Keep(indices); watch?.Keep(head, indices); }
+
+    // Lets go of what the window has passed; next is the position of the next token.
+    internal void Slide(int next)
+    {
+        if (window is not { } width) return;
+        foreach (var h in heads)
+        {
+            int gone = 0;
+            while (gone < h.Count && h.Positions[gone] <= next - width) gone++;
+            if (gone >= Slack) Keep(Array.IndexOf(heads, h), [.. Enumerable.Range(gone, h.Count - gone)]);
+        }
+    }
+
+    internal void Cut(int position) { foreach (var h in heads) h.Cut(position); }
+    internal KvLayer Fork() => new(format, [.. heads.Select(h => h.Fork())], window, watch?.Fork());
+    public void Dispose() { foreach (var h in heads) h.Dispose(); }
+}
+
+/// <summary>The keys and values of one sequence, layer by layer.</summary>
+public sealed class KvCache : IDisposable
+{
+    readonly KvLayer[] layers;
+    KvCache(KvLayer[] layers) => this.layers = layers;
+
+    /// <summary>An empty cache for a model, with pages from its pools.</summary>
+    internal KvCache(LanguageModel model, KvFormat format, KvPolicy? policy) => layers = [.. model.Layers.Select(l =>
+    {
+        var a = l.Attention.Parts; int group = a.Group;
+        PagedRows Rows(NumberFormat f, int dim) => new(f, dim, model.Pools.For(PagedRows.PageBytes(f, dim)));
+        return new KvLayer(format, [.. Enumerable.Range(0, a.KvHeads).Select(_ => new KvHead(Rows(format.Keys, a.Dim), Rows(format.Values, a.ValueDim)))], a.Window, QueryWatch.For(policy, a));
+    })];
+
+    public KvLayer this[int layer] => layers[layer];
+    public int Layers => layers.Length;
+    /// <summary>Bytes of all pages, positions and statistics.</summary>
+    public long Bytes => layers.Sum(l => l.Bytes);
+    /// <summary>Entries of all heads of all layers.</summary>
+    public long Entries => layers.Sum(l => l.Heads.Sum(h => (long)h.Count));
+
+    /// <summary>The same entries for another sequence; pages are shared until one of the two writes into them.</summary>
+    public KvCache Fork() => new([.. layers.Select(l => l.Fork())]);
+    internal void Cut(int position) { foreach (var l in layers) l.Cut(position); }
+    public void Dispose() { foreach (var l in layers) l.Dispose(); }
+}
+
+/// <summary>Pools of pages by size, which sequences of a model share.</summary>
+public sealed class PagePools : IDisposable
+{
+    readonly Dictionary<int, PagePool> pools = []; readonly Lock gate = new();
+    public PagePool For(int pageBytes) { lock (gate) return pools.TryGetValue(pageBytes, out var p) ? p : pools[pageBytes] = new(pageBytes); }
+    /// <summary>Bytes of the pages in use.</summary>
+    public long UsedBytes { get { lock (gate) return pools.Values.Sum(p => (long)p.Used * p.PageBytes); } }
+    public void Dispose() { lock (gate) foreach (var p in pools.Values) p.Dispose(); }
+}

@@ -1,0 +1,88 @@
+using Fovea.Kernels;
+namespace Fovea.Engine;
+
+/// <summary>What a layer's attention is made of; null where a model has none of it.</summary>
+public sealed record AttentionParts(int Layer, int Heads, int KvHeads, int Dim, int ValueDim, Projection Q, Projection K, Projection V, Projection Out, Rotations? Rotary)
+{
+    public RowNorm? QueryNorm { get; init; }
+    public RowNorm? KeyNorm { get; init; }
+    /// <summary>What q·k is multiplied with; 1/√D if null.</summary>
+    public double? Scale { get; init; }
+    /// <summary>Tokens that a token sees, itself included; null for all before it.</summary>
+    public int? Window { get; init; }
+    public int Group => Heads / KvHeads;
+}
+
+/// <summary>Causal attention of a layer over the caches of sequences. Scores and patterns are types, so that each kind has a loop of its own.</summary>
+public abstract class AttentionRows(AttentionParts parts)
+{
+    public AttentionParts Parts => parts;
+    private protected float Scale { get; } = (float)(parts.Scale ?? 1 / Math.Sqrt(parts.Dim));
+    float[] q = [], k = [], v = [], o = [], lse = [], flatQ = [], flatK = [], flatV = [], flatO = [];
+
+    /// <summary>x [tokens,C] of all pieces, normalised → y [tokens,C], overwritten; keys and values go into the sequences' caches.</summary>
+    public void Apply(ReadOnlySpan<float> x, int tokens, ReadOnlySpan<Piece> pieces, Span<float> y)
+    {
+        int heads = parts.Heads, groups = parts.KvHeads, d = parts.Dim, e = parts.ValueDim;
+        Span<float> fq = Room(ref flatQ, tokens * heads * d), fk = Room(ref flatK, tokens * groups * d), fv = Room(ref flatV, tokens * groups * e), fo = Room(ref flatO, tokens * heads * e);
+        parts.Q.Apply(x, tokens, fq); parts.K.Apply(x, tokens, fk); parts.V.Apply(x, tokens, fv);
+        parts.QueryNorm?.Apply(fq, fq, tokens * heads); parts.KeyNorm?.Apply(fk, fk, tokens * groups);
+        for (int p = 0, at = 0; p < pieces.Length; at += pieces[p].Length, p++)
+        {
+            int n = pieces[p].Length; var layer = pieces[p].Sequence.Cache[parts.Layer];
+            Span<float> qs = Room(ref q, n * heads * d), ks = Room(ref k, n * groups * d), vs = Room(ref v, n * groups * e), os = Room(ref o, n * heads * e);
+            Split(fq.Slice(at * heads * d, qs.Length), qs, n, heads, d); Split(fk.Slice(at * groups * d, ks.Length), ks, n, groups, d); Split(fv.Slice(at * groups * e, vs.Length), vs, n, groups, e);
+            int start = pieces[p].Sequence.Length;
+            parts.Rotary?.Apply(qs, heads, n, d, start); parts.Rotary?.Apply(ks, groups, n, d, start);
+            if (layer.Format.Rotate) { Turn(qs, d); Turn(ks, d); Turn(vs, e); }
+            for (int g = 0; g < groups; g++) layer.Heads[g].Append(ks.Slice(g * n * d, n * d), vs.Slice(g * n * e, n * e), start);
+            Room(ref lse, n * heads);
+            Threads.For(groups, Alone(groups) ? groups : 1, new HeadTasks(this, layer, n, start));
+            layer.Watch?.See(layer.Heads, this, qs, n, start, lse.AsSpan(0, n * heads));
+            if (layer.Format.Rotate) Turn(os, e);
+            Join(os, fo.Slice(at * heads * e, os.Length), n, heads, e);
+        }
+        parts.Out.Apply(fo, tokens, y);
+    }
+
+    // With fewer heads than threads each head is better worked on by all.
+    static bool Alone(int groups) => groups < Threads.Max;
+
+    readonly struct HeadTasks(AttentionRows a, KvLayer layer, int n, int start) : IRows
+    {
+        public void Run(int from, int to)
+        {
+            var (group, d, e) = (a.Parts.Group, a.Parts.Dim, a.Parts.ValueDim);
+            for (int g = from; g < to; g++)
+                a.Head(layer.Heads[g], n, start, a.q.AsSpan(g * group * n * d, group * n * d), a.o.AsSpan(g * group * n * e, group * n * e), a.lse.AsSpan(g * group * n, group * n));
+        }
+    }
+
+    private protected abstract void Head(KvHead head, int n, int start, ReadOnlySpan<float> q, Span<float> o, Span<float> lse);
+    /// <summary>Adds to mass [Count] the weights that queries q [Group,n,D], the last of them n tokens from start on, give the entries of a head; lse is the forward pass's.</summary>
+    public abstract void AddMass(KvHead head, int n, int start, ReadOnlySpan<float> q, ReadOnlySpan<float> lse, Span<float> mass);
+
+    static Span<float> Room(ref float[] buffer, int n) => (buffer.Length < n ? buffer = new float[Math.Max(n, Math.Min(2 * buffer.Length, 1 << 24))] : buffer).AsSpan(0, n);
+    static void Turn(Span<float> x, int d) { int block = d & -d; Hadamard.Transform(x, x.Length / block, block); }
+
+    // [n,heads,d] → [heads,n,d]
+    static void Split(ReadOnlySpan<float> from, Span<float> to, int n, int heads, int d)
+    {
+        if (n == 1) { from.CopyTo(to); return; }
+        for (int i = 0; i < n; i++) for (int h = 0; h < heads; h++) from.Slice((i * heads + h) * d, d).CopyTo(to[((h * n + i) * d)..]);
+    }
+    static void Join(ReadOnlySpan<float> from, Span<float> to, int n, int heads, int d)
+    {
+        if (n == 1) { from.CopyTo(to); return; }
+        for (int i = 0; i < n; i++) for (int h = 0; h < heads; h++) from.Slice((h * n + i) * d, d).CopyTo(to[((i * heads + h) * d)..]);
+    }
+}
+
+/// <summary>Attention with a score and a pattern.</summary>
+public sealed class AttentionRows<TScore, TPattern>(AttentionParts parts, TScore score, TPattern pattern) : AttentionRows(parts) where TScore : struct, IScore where TPattern : struct, IPattern
+{
+    private protected override void Head(KvHead head, int n, int start, ReadOnlySpan<float> q, Span<float> o, Span<float> lse) =>
+        PagedAttention.Forward(Parts.Group, n, Scale, q, head.Keys, head.Values, start, head.Gaps, score, pattern, o, lse);
+    public override void AddMass(KvHead head, int n, int start, ReadOnlySpan<float> q, ReadOnlySpan<float> lse, Span<float> mass) =>
+        PagedAttention.AddMass(Parts.Group, n, Scale, q, head.Keys, start, head.Gaps, score, pattern, lse, mass);
+}

@@ -1,0 +1,57 @@
+using Fovea.Kernels;
+using Fovea.Mechanisms;
+namespace Fovea.Engine;
+
+/// <summary>Which channels of a head turn together: c and c + D/2, or 2c and 2c + 1.</summary>
+public enum RotaryPairs { Halves, Neighbours }
+
+/// <summary>Frequencies divided by a factor each, as files of longer contexts list them; queries and keys multiplied with a magnitude.</summary>
+public sealed record ListedScaling(double[] Factors, double Size = 1) : RopeScaling
+{
+    public override double Magnitude => Size;
+    public override double Frequency(double plain, int pair, int pairs, double theta) => plain / Factors[pair];
+}
+
+/// <summary>
+/// Rotary positions of heads [heads,n,D] in place, by tables that grow with the text. The first dims channels turn. Heads whose neighbours are pairs are first brought into halves, which changes no product of a query and a key.
+/// </summary>
+public sealed class Rotations(int dims, double theta, RopeScaling? scaling, RotaryPairs pairs)
+{
+    readonly Rope rope = new(theta, scaling); readonly int half = dims / 2; readonly double magnitude = scaling?.Magnitude ?? 1;
+    float[] cos = [], sin = []; int[] index = []; int rows;
+
+    /// <summary>Turns x [heads,n,D], whose tokens stand at start, start + 1 …</summary>
+    public void Apply(Span<float> x, int heads, int n, int d, int start)
+    {
+        if (pairs == RotaryPairs.Neighbours) Halve(x, heads * n, d);
+        Grow(start + n);
+        if (index.Length < n) index = new int[Math.Max(n, 2 * index.Length)];
+        for (int i = 0; i < n; i++) index[i] = start + i;
+        Rotary.Apply(x, x, cos, sin, index.AsSpan(0, n), heads * n, d, half);
+    }
+
+    void Halve(Span<float> x, int count, int d)
+    {
+        Span<float> odd = stackalloc float[256];
+        if (half > odd.Length) odd = new float[half];
+        for (int r = 0; r < count; r++)
+        {
+            var row = x.Slice(r * d, dims);
+            for (int c = 0; c < half; c++) { odd[c] = row[2 * c + 1]; row[c] = row[2 * c]; }
+            odd[..half].CopyTo(row[half..]);
+        }
+    }
+
+    void Grow(int needed)
+    {
+        if (needed <= rows) return;
+        int more = Math.Max(256, (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)needed));
+        Array.Resize(ref cos, more * half); Array.Resize(ref sin, more * half);
+        for (int c = 0; c < half; c++)
+        {
+            double f = rope.Frequency(c, half);
+            for (int p = rows; p < more; p++) (cos[p * half + c], sin[p * half + c]) = ((float)(magnitude * Math.Cos(p * f)), (float)(magnitude * Math.Sin(p * f)));
+        }
+        rows = more;
+    }
+}

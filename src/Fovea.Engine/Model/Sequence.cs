@@ -1,0 +1,47 @@
+namespace Fovea.Engine;
+
+/// <summary>One text that a model reads or writes: its tokens and its cache. A fork goes its own way and shares what was read before.</summary>
+public sealed class Sequence : IDisposable
+{
+    readonly KvBudget? budget; int[] tokens;
+
+    internal Sequence(LanguageModel model, KvFormat format, KvBudget? budget) : this(model, budget, new(model, format, budget?.Policy), []) { }
+    Sequence(LanguageModel model, KvBudget? budget, KvCache cache, int[] tokens) => (Model, this.budget, Cache, this.tokens, Length) = (model, budget, cache, tokens, tokens.Length);
+
+    public LanguageModel Model { get; }
+    public KvCache Cache { get; }
+    /// <summary>Tokens read so far, which is the position of the next one.</summary>
+    public int Length { get; private set; }
+    public ReadOnlySpan<int> Tokens => tokens.AsSpan(0, Length);
+
+    internal void Add(ReadOnlySpan<int> more)
+    {
+        if (tokens.Length < Length + more.Length) Array.Resize(ref tokens, Math.Max(Length + more.Length, Math.Max(64, 2 * tokens.Length)));
+        more.CopyTo(tokens.AsSpan(Length)); Length += more.Length;
+        for (int l = 0; l < Cache.Layers; l++) Cache[l].Slide(Length);
+        budget?.Settle(Cache);
+    }
+
+    /// <summary>Reads tokens in chunks, the budget being kept after each, and gives the logits [V] after the last one.</summary>
+    public float[] Read(ReadOnlyMemory<int> text, int chunk = 512)
+    {
+        if (text.IsEmpty) throw new ArgumentException("there is nothing to read", nameof(text));
+        var logits = new float[Model.Vocabulary];
+        for (int at = 0; at < text.Length; at += chunk) Model.Forward([new(this, text.Slice(at, Math.Min(chunk, text.Length - at)))], logits);
+        return logits;
+    }
+
+    /// <summary>Brings the cache down to its budget, without slack.</summary>
+    public void Tighten() => budget?.Tighten(Cache);
+
+    /// <summary>Forgets the tokens from this length on. Entries that a policy or a window has let go do not come back.</summary>
+    public void Cut(int length)
+    {
+        if (length < 0 || length > Length) throw new ArgumentOutOfRangeException(nameof(length), length, $"there are {Length} tokens");
+        Cache.Cut(length); Length = length;
+    }
+
+    /// <summary>A second sequence that has read the same.</summary>
+    public Sequence Fork() => new(Model, budget, Cache.Fork(), [.. Tokens]);
+    public void Dispose() => Cache.Dispose();
+}

@@ -1,0 +1,106 @@
+namespace Fovea.Kernels;
+
+/// <summary>
+/// Attention of one key head with the query heads that share it over rows in pages. Few queries read keys and values where and as they lie; for many, a range of keys at a time is brought into float32,
+/// and the results of the ranges are merged, so that temporary memory does not grow with the length of the text.
+/// </summary>
+public static class PagedAttention
+{
+    /// <summary>Queries up to which rows are read in place.</summary>
+    public const int Few = 8;
+    const int Range = 1024;
+
+    /// <summary>
+    /// q [Group,N,D] → o [Group,N,E] and lse [Group,N], overwritten. Query i stands at queryOffset + i, key j at keyPositions[j] (ascending), or at j if that is empty. Scale is what q·k is multiplied with.
+    /// A row that sees nothing gets zeros and lse −∞.
+    /// </summary>
+    public static void Forward<TScore, TPattern>(int group, int n, float scale, ReadOnlySpan<float> q, PagedRows keys, PagedRows values, int queryOffset, ReadOnlySpan<int> keyPositions,
+        TScore score, TPattern pattern, Span<float> o, Span<float> lse) where TScore : struct, IScore where TPattern : struct, IPattern
+    {
+        int m = keys.Count, d = keys.Dim, e = values.Dim;
+        if (values.Count != m) throw new ArgumentException($"there are {m} keys and {values.Count} values");
+        if (m == 0 || n == 0) { o[..(group * n * e)].Clear(); lse[..(group * n)].Fill(float.NegativeInfinity); return; }
+        if (n <= Few)
+        {
+            var call = new InPlace<TScore, TPattern>(new(1, group, 1, n, m, d, e) { Scale = scale }, q, keys, values, queryOffset, keyPositions, score, pattern, o, lse);
+            call.Run();
+            return;
+        }
+        InRanges(group, n, scale, q, keys, values, queryOffset, keyPositions, score, pattern, o, lse);
+    }
+
+    readonly unsafe ref struct InPlace<TScore, TPattern>(AttentionSize s, ReadOnlySpan<float> q, PagedRows keys, PagedRows values, int offset, ReadOnlySpan<int> positions, TScore score, TPattern pattern, Span<float> o, Span<float> lse)
+        where TScore : struct, IScore where TPattern : struct, IPattern
+    {
+        readonly AttentionSize s = s; readonly ReadOnlySpan<float> q = q; readonly ReadOnlySpan<int> positions = positions; readonly Span<float> o = o, lse = lse;
+        public void Run()
+        {
+            fixed (float* pq = q, po = o, pl = lse) fixed (int* at = positions)
+            {
+                var outer = new WithKeys(s, pq, (nint)q.Length, keys, values, offset, at, positions.Length, score, pattern, po, o.Length, pl, lse.Length);
+                keys.Format.Use(ref outer);
+            }
+        }
+        readonly struct WithKeys(AttentionSize s, float* q, nint qs, PagedRows keys, PagedRows values, int offset, int* at, int places, TScore score, TPattern pattern, float* o, int os, float* lse, int ls) : IFormatUser
+        {
+            public void Run<TKeys>() where TKeys : struct, INumberFormat
+            {
+                var inner = new WithBoth<TKeys>(s, q, qs, keys, values, offset, at, places, score, pattern, o, os, lse, ls);
+                values.Format.Use(ref inner);
+            }
+        }
+        readonly struct WithBoth<TKeys>(AttentionSize s, float* q, nint qs, PagedRows keys, PagedRows values, int offset, int* at, int places, TScore score, TPattern pattern, float* o, int os, float* lse, int ls) : IFormatUser where TKeys : struct, INumberFormat
+        {
+            public void Run<TValues>() where TValues : struct, INumberFormat => Flash.Few<TScore, TPattern, SoftmaxWeights, PageSource<TKeys>, PageSource<TValues>>(s, new(q, (int)qs),
+                new PageSource<TKeys>(keys.Table, keys.Dim), new PageSource<TValues>(values.Table, values.Dim), offset, new(at, places), score, pattern, null, new(o, os), new(lse, ls));
+        }
+    }
+
+    static unsafe void InRanges<TScore, TPattern>(int group, int n, float scale, ReadOnlySpan<float> q, PagedRows keys, PagedRows values, int offset, ReadOnlySpan<int> positions, TScore score, TPattern pattern, Span<float> o, Span<float> lse)
+        where TScore : struct, IScore where TPattern : struct, IPattern
+    {
+        int m = keys.Count, d = keys.Dim, e = values.Dim, rows = group * n, range = Math.Min(Range, m);
+        using var scratch = Scratch.Open();
+        Span<float> k = new(scratch.Take((long)range * d), range * d), v = new(scratch.Take((long)range * e), range * e), part = new(scratch.Take((long)rows * e), rows * e), partLse = new(scratch.Take(rows), rows);
+        Span<int> at = new(scratch.TakeInts(range), range); bool any = false;
+        for (int from = 0; from < m; from += range)
+        {
+            int some = Math.Min(range, m - from);
+            for (int j = 0; j < some; j++) at[j] = positions.IsEmpty ? from + j : positions[from + j];
+            if (pattern.Tile(offset, offset + n - 1, at[0], at[some - 1]) == Cover.None) continue;
+            keys.Decode(from, some, k); values.Decode(from, some, v);
+            var s = new AttentionSize(1, group, 1, n, some, d, e) { Scale = scale };
+            Flash.Forward(s, q, k, v, offset, at[..some], score, pattern, any ? part : o, any ? partLse : lse);
+            if (any) Flash.Merge(rows, e, o, lse, part, partLse);
+            any = true;
+        }
+        if (any) return;
+        o[..(rows * e)].Clear(); lse[..rows].Fill(float.NegativeInfinity);
+    }
+
+    /// <summary>Adds to mass [keys] the weights exp(s_ij − lse_i) that the queries give each key, summed over rows; lse is Forward's. q, lse and positions as in Forward.</summary>
+    public static unsafe void AddMass<TScore, TPattern>(int group, int n, float scale, ReadOnlySpan<float> q, PagedRows keys, int queryOffset, ReadOnlySpan<int> keyPositions, TScore score, TPattern pattern, ReadOnlySpan<float> lse, Span<float> mass)
+        where TScore : struct, IScore where TPattern : struct, IPattern
+    {
+        int m = keys.Count, d = keys.Dim, rows = group * n, range = Math.Min(256, m);
+        if (mass.Length < m) throw new ArgumentException($"mass holds {mass.Length} numbers, needs {m}");
+        using var scratch = Scratch.Open();
+        Span<float> k = new(scratch.Take((long)range * d), range * d), s = new(scratch.Take((long)rows * range), rows * range);
+        for (int from = 0; from < m; from += range)
+        {
+            int some = Math.Min(range, m - from);
+            keys.Decode(from, some, k);
+            Gemm.NT(q[..(rows * d)], k[..(some * d)], s, rows, d, some);
+            for (int r = 0; r < rows; r++)
+            {
+                if (float.IsNegativeInfinity(lse[r])) continue;
+                int i = queryOffset + r % n;
+                for (int j = 0; j < some; j++)
+                {
+                    int at = keyPositions.IsEmpty ? from + j : keyPositions[from + j];
+                    if (pattern.Allows(i, at)) mass[from + j] += MathF.Exp(score.Of(scale * s[r * some + j], r / n, i, at) - lse[r]);
+                }
+            }
+        }
+    }
+}
