@@ -12,6 +12,16 @@ public sealed class SubwordTokenizer : Tokenizer
     /// <summary>The vocabulary of a GGUF file; the file may be closed afterwards. <paramref name="name"/> stands in messages.</summary>
     public static SubwordTokenizer FromGguf(GgufFile file, string name = "gguf") => GgufTokenizer.Read(file, name);
 
+    /// <summary>The vocabulary of a tokenizer.json; the tokens that begin and end texts are named in the tokenizer_config.json beside it, if there is one.</summary>
+    public static SubwordTokenizer FromJson(string path)
+    {
+        string config = Path.Combine(Path.GetDirectoryName(Path.GetFullPath(path))!, "tokenizer_config.json");
+        var (bos, eos) = File.Exists(config) ? JsonConfig.Boundaries(File.ReadAllBytes(config), config) : (null, null);
+        return FromJson(File.ReadAllBytes(path), path, bos, eos);
+    }
+    /// <summary>The same from bytes; <paramref name="name"/> stands in messages, <paramref name="bos"/> and <paramref name="eos"/> are texts of tokens.</summary>
+    public static SubwordTokenizer FromJson(ReadOnlyMemory<byte> json, string name = "tokenizer.json", string? bos = null, string? eos = null) => JsonTokenizer.Read(json, name, bos, eos);
+
     public override int VocabularySize => parts.Pieces.Length;
     public override int? Bos => parts.Bos;
     public override int? Eos => parts.Eos;
