@@ -1,7 +1,7 @@
 using System.Text;
 namespace Fovea.Models;
 
-/// <summary>Bytes to token ids and back, without loss: Decode(Encode(x)) is x for every x, UTF-8 or not.</summary>
+/// <summary>Bytes to token ids and back. Byte-level vocabularies lose nothing: Decode(Encode(x)) is x for every x, UTF-8 or not; others may normalise and know unknown characters.</summary>
 public abstract class Tokenizer
 {
     /// <summary>Ids are 0 … VocabularySize − 1.</summary>
@@ -16,6 +16,26 @@ public abstract class Tokenizer
     public abstract byte[] Decode(ReadOnlySpan<int> tokens);
     /// <summary>Decode as UTF-8, with U+FFFD where the bytes are none.</summary>
     public string DecodeText(ReadOnlySpan<int> tokens) => Encoding.UTF8.GetString(Decode(tokens));
+
+    /// <summary>
+    /// Token ids with special tokens: where <paramref name="special"/>, the names of control tokens in the text become those tokens, which text of unknown origin must not be given;
+    /// where <paramref name="boundaries"/>, the tokens that the vocabulary wants before and behind a text are added.
+    /// </summary>
+    public virtual int[] Encode(ReadOnlySpan<byte> bytes, bool special, bool boundaries = false) => Encode(bytes);
+    /// <summary>The same for a text.</summary>
+    public int[] Encode(string text, bool special, bool boundaries = false) => Encode(Encoding.UTF8.GetBytes(text), special, boundaries);
+
+    /// <summary>The bytes of one token within a text; control tokens have none unless they are shown.</summary>
+    public virtual byte[] Piece(int token, bool showControl = false) => Decode([token]);
+    /// <summary>How many spaces at the very beginning of a text Decode leaves out, because Encode put them there.</summary>
+    public virtual int LeadingSpaces => 0;
+
+    /// <summary>The token that begins a text, if there is one.</summary>
+    public virtual int? Bos => null;
+    /// <summary>The token that ends a text, if there is one.</summary>
+    public virtual int? Eos => null;
+    /// <summary>Whether generation ends with this token: of a text, a turn or a message.</summary>
+    public virtual bool Ends(int token) => false;
 
     private protected ArgumentOutOfRangeException Unknown(int token, int at) => new("tokens", token, $"tokens[{at}] is {token}, expected 0 to {VocabularySize - 1}");
 }

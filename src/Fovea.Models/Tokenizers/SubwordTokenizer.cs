@@ -1,0 +1,150 @@
+namespace Fovea.Models;
+
+/// <summary>
+/// A vocabulary that was trained elsewhere, read from GGUF metadata or from tokenizer.json: special tokens are found, the text between them is normalised, cut into pieces, and each piece is made of
+/// tokens by byte pair encoding or the unigram model. Ids agree with those of the vocabulary's own implementation. Safe for many threads.
+/// </summary>
+public sealed class SubwordTokenizer : Tokenizer
+{
+    readonly TokenizerParts parts;
+    internal SubwordTokenizer(TokenizerParts parts) => this.parts = parts;
+
+    /// <summary>The vocabulary of a GGUF file; the file may be closed afterwards. <paramref name="name"/> stands in messages.</summary>
+    public static SubwordTokenizer FromGguf(GgufFile file, string name = "gguf") => GgufTokenizer.Read(file, name);
+
+    /// <summary>The vocabulary of a tokenizer.json; the tokens that begin and end texts are named in the tokenizer_config.json beside it, if there is one.</summary>
+    public static SubwordTokenizer FromJson(string path)
+    {
+        string config = Path.Combine(Path.GetDirectoryName(Path.GetFullPath(path))!, "tokenizer_config.json");
+        var (bos, eos) = File.Exists(config) ? JsonConfig.Boundaries(File.ReadAllBytes(config), config) : (null, null);
+        return FromJson(File.ReadAllBytes(path), path, bos, eos);
+    }
+    /// <summary>The same from bytes; <paramref name="name"/> stands in messages, <paramref name="bos"/> and <paramref name="eos"/> are texts of tokens.</summary>
+    public static SubwordTokenizer FromJson(ReadOnlyMemory<byte> json, string name = "tokenizer.json", string? bos = null, string? eos = null) => JsonTokenizer.Read(json, name, bos, eos);
+
+    public override int VocabularySize => parts.Pieces.Length;
+    public override int? Bos => parts.Bos;
+    public override int? Eos => parts.Eos;
+    public override int LeadingSpaces => parts.LeadingSpaces;
+    public override bool Ends(int token) => parts.Ends.Contains(token);
+
+    /// <summary>The id of the special token with this text, or null.</summary>
+    public int? Special(string text) => parts.Named.TryGetValue(text, out int id) ? id : null;
+
+    /// <summary>Token ids of plain text: names of control tokens in it are text like any other, and nothing is added.</summary>
+    public override int[] Encode(ReadOnlySpan<byte> bytes) => Encode(bytes, special: false);
+
+    public override int[] Encode(ReadOnlySpan<byte> bytes, bool special, bool boundaries = false)
+    {
+        var ids = new List<int>(bytes.Length / 3 + 2);
+        if (boundaries) ids.AddRange(parts.Before);
+        foreach (var f in parts.Special.Split(bytes, special))
+            if (f.Token >= 0) ids.Add(f.Token); else Plain(bytes[f.Start..f.End], f.Start == 0, special, ids);
+        if (boundaries) ids.AddRange(parts.Behind);
+        return [.. ids];
+    }
+
+    void Plain(ReadOnlySpan<byte> bytes, bool atStart, bool special, List<int> ids)
+    {
+        var text = new PieceText();
+        CodePoints.Decode(bytes, text);
+        text = parts.Normaliser?.Apply(text) ?? text;
+        if (parts.SpecialNormalised is not { } second) { Cut(text, atStart, ids); return; }
+        byte[] normal = CodePoints.Encode(text.All);
+        foreach (var f in second.Split(normal, special))
+        {
+            if (f.Token >= 0) { ids.Add(f.Token); continue; }
+            text = new();
+            CodePoints.Decode(normal.AsSpan(f.Start..f.End), text);
+            Cut(text, atStart && f.Start == 0, ids);
+        }
+    }
+
+    void Cut(PieceText text, bool atStart, List<int> ids)
+    {
+        var pieces = new Pieces(text, atStart);
+        foreach (var step in parts.Steps) step.Apply(pieces);
+        var (bytes, ends) = pieces.ToBytes();
+        var known = ends.Length > 16 ? new PieceCache(ends.Length) : null;
+        for (int i = 0, start = 0; i < ends.Length; start = ends[i++])
+        {
+            if (known?.Repeat(bytes, start, ends[i], ids) == true) continue;
+            int first = ids.Count;
+            parts.Model.Encode(bytes.AsSpan(start..ends[i]), ids);
+            known?.Add(bytes, start, ends[i], first, ids.Count);
+        }
+    }
+
+    public override byte[] Piece(int token, bool showControl = false)
+    {
+        if ((uint)token >= (uint)parts.Pieces.Length) throw Unknown(token, 0);
+        return parts.Control[token] && !showControl ? [] : parts.Pieces[token];
+    }
+
+    public override byte[] Decode(ReadOnlySpan<int> tokens) => Decode(tokens, showControl: false);
+
+    /// <summary>The bytes that the ids stand for, with or without the names of control tokens.</summary>
+    public byte[] Decode(ReadOnlySpan<int> tokens, bool showControl)
+    {
+        var all = new MemoryStream(4 * tokens.Length); int spaces = parts.LeadingSpaces;
+        for (int i = 0; i < tokens.Length; i++)
+        {
+            if ((uint)tokens[i] >= (uint)parts.Pieces.Length) throw Unknown(tokens[i], i);
+            ReadOnlySpan<byte> piece = Piece(tokens[i], showControl);
+            if (all.Length == 0) for (; spaces > 0 && !piece.IsEmpty && piece[0] == ' '; spaces--) piece = piece[1..];
+            if (!piece.IsEmpty) spaces = 0;
+            all.Write(piece);
+        }
+        return all.ToArray();
+    }
+}
+
+/// <summary>What a <see cref="SubwordTokenizer"/> is made of, whichever file it comes from.</summary>
+sealed record TokenizerParts
+{
+    public required ISubwordModel Model { get; init; }
+    /// <summary>The bytes of each token in a text.</summary>
+    public required byte[][] Pieces { get; init; }
+    /// <summary>Tokens that are not shown.</summary>
+    public required bool[] Control { get; init; }
+    public Normaliser? Normaliser { get; init; }
+    public PieceStep[] Steps { get; init; } = [];
+    /// <summary>Found in the text as it comes, and in the normalised text.</summary>
+    public required SpecialTokens Special { get; init; }
+    public SpecialTokens? SpecialNormalised { get; init; }
+    public required IReadOnlyDictionary<string, int> Named { get; init; }
+    public int[] Before { get; init; } = [];
+    public int[] Behind { get; init; } = [];
+    public int? Bos { get; init; }
+    public int? Eos { get; init; }
+    public IReadOnlySet<int> Ends { get; init; } = new HashSet<int>();
+    public int LeadingSpaces { get; init; }
+}
+
+/// <summary>Rewrites a stretch of text.</summary>
+abstract class Normaliser
+{
+    public abstract PieceText Apply(PieceText text);
+}
+
+/// <summary>Remembers where in one call a piece has been tokenised already; words come again and again.</summary>
+sealed class PieceCache(int most)
+{
+    readonly record struct Entry(int Start, int End, int First, int Last);
+    readonly Entry[] entries = new Entry[System.Numerics.BitOperations.RoundUpToPowerOf2((uint)Math.Min(2 * most, 1 << 16))];
+
+    ref Entry At(ReadOnlySpan<byte> piece) => ref entries[TokenTable.Hash(piece) & (uint)(entries.Length - 1)];
+
+    /// <summary>Appends the ids of the same piece before, if it is remembered.</summary>
+    public bool Repeat(byte[] bytes, int start, int end, List<int> ids)
+    {
+        var piece = bytes.AsSpan(start..end);
+        var e = At(piece);
+        if (e.End == 0 || !bytes.AsSpan(e.Start..e.End).SequenceEqual(piece)) return false;
+        for (int i = e.First; i < e.Last; i++) ids.Add(ids[i]);
+        return true;
+    }
+
+    /// <summary>Remembers ids first … last − 1 for a piece, in place of whatever had the same hash.</summary>
+    public void Add(byte[] bytes, int start, int end, int first, int last) => At(bytes.AsSpan(start..end)) = new(start, end, first, last);
+}
