@@ -14,6 +14,9 @@ public sealed class Sequence : IDisposable
     public int Length { get; private set; }
     public ReadOnlySpan<int> Tokens => tokens.AsSpan(0, Length);
 
+    /// <summary>Whether the cache holds every token, so that cutting the text back is exact.</summary>
+    public bool Whole { get { for (int l = 0; l < Cache.Layers; l++) foreach (var h in Cache[l].Heads) if (h.Count != Length) return false; return true; } }
+
     internal void Add(ReadOnlySpan<int> more)
     {
         if (tokens.Length < Length + more.Length) Array.Resize(ref tokens, Math.Max(Length + more.Length, Math.Max(64, 2 * tokens.Length)));
