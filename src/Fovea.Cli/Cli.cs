@@ -20,7 +20,7 @@ public static class Cli
             return parsed.Invoke(new() { Output = terminal.Out, Error = terminal.Err, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
         }
         catch (OperationCanceledException) { terminal.Err.WriteLine("fovea: cancelled"); return Cancelled; }
-        catch (Exception e) when (e is UsageException or InvalidDataException or IOException or UnauthorizedAccessException or ArgumentException or KeyNotFoundException)
+        catch (Exception e) when (e is UsageException or InvalidDataException or IOException or UnauthorizedAccessException or ArgumentException or KeyNotFoundException or Engine.ContextOverflowException)
         {
             terminal.Err.WriteLine("fovea: " + OneLine(e.Message));
             return BadInput;
@@ -33,6 +33,7 @@ public static class Cli
         var root = new RootCommand("Attention for .NET: compare mechanisms, run papers' claims, check layers against other languages, time kernels.")
         {
             CompareCommand.Make(terminal), PapersCommand.Make(terminal), MechanismsCommand.Make(terminal), ExplainCommand.Make(terminal), LayerCommand.Make(terminal), BenchCommand.Make(terminal),
+            GenerateCommand.Make(terminal), PerplexityCommand.Make(terminal),
         };
         root.SetAction(_ => { root.Parse("--help").Invoke(new() { Output = terminal.Out }); return Done; });
         return root;

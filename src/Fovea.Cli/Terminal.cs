@@ -3,10 +3,13 @@ namespace Fovea.Cli;
 /// <summary>Where a command writes: results to Out, everything else to Err. Colours only where someone watches and NO_COLOR is not set.</summary>
 public sealed record Terminal(TextWriter Out, TextWriter Err, CancellationToken Cancel, bool Colours = false, bool Live = false, int Width = 200)
 {
+    /// <summary>Where texts come from that are given neither as arguments nor as files.</summary>
+    public TextReader In { get; init; } = TextReader.Null;
+
     public static Terminal OfConsole(CancellationToken cancel)
     {
         bool colours = !Console.IsOutputRedirected && string.IsNullOrEmpty(Environment.GetEnvironmentVariable("NO_COLOR"));
-        return new(Console.Out, Console.Error, cancel, colours, !Console.IsErrorRedirected, Console.IsOutputRedirected ? 200 : Math.Max(60, Console.WindowWidth));
+        return new(Console.Out, Console.Error, cancel, colours, !Console.IsErrorRedirected, Console.IsOutputRedirected ? 200 : Math.Max(60, Console.WindowWidth)) { In = Console.In };
     }
 }
 

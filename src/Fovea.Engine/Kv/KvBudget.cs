@@ -3,11 +3,12 @@ namespace Fovea.Engine;
 /// <summary>
 /// Keeps a sequence's cache within a budget: after each pass, a layer that holds more than the policy allows it, plus a little so that one token does not move all others, is cut down to it.
 /// </summary>
-/// <param name="Policy">Who chooses.</param>
+/// <param name="Rule">Who chooses: a policy what stays, a selector what is looked at.</param>
 /// <param name="Entries">Entries per key head and layer, on average; at least 1.</param>
 /// <param name="Slack">Entries beyond the budget that may gather before the policy is asked.</param>
-public sealed record KvBudget(KvPolicy Policy, int Entries, int Slack = 64)
+public sealed record KvBudget(CacheRule Rule, int Entries, int Slack = 64)
 {
+    public KvPolicy? Policy => Rule as KvPolicy;
     public int Entries { get; } = Entries > 0 ? Entries : throw new ArgumentOutOfRangeException(nameof(Entries), Entries, "a cache keeps at least one entry");
     public int Slack { get; } = Slack >= 0 ? Slack : throw new ArgumentOutOfRangeException(nameof(Slack), Slack, "must not be negative");
 
@@ -18,14 +19,16 @@ public sealed record KvBudget(KvPolicy Policy, int Entries, int Slack = 64)
 
     void Settle(KvCache cache, int slack)
     {
+        if (Policy is null) return;
         for (int l = 0; l < cache.Layers; l++)
         {
-            var layer = cache[l]; int most = Math.Max(1, Policy.Budget(Entries, l, cache.Layers)); long held = 0;
+            if (Policy.ForLayer(l, cache.Layers) is not { } policy) continue;
+            var layer = cache[l]; int most = Math.Max(1, policy.Budget(Entries, l, cache.Layers)); long held = 0;
             foreach (var h in layer.Heads) held += h.Count;
             if (held <= (long)(most + slack) * layer.Heads.Length) continue;
             var heads = new KvEntries[layer.Heads.Length];
             for (int h = 0; h < heads.Length; h++) heads[h] = layer.Entries(h);
-            int[][] keep = Checked(Policy, Policy.Keep(heads, most), [.. layer.Heads.Select(h => h.Count)], most);
+            int[][] keep = Checked(policy, policy.Keep(heads, most), [.. layer.Heads.Select(h => h.Count)], most);
             for (int h = 0; h < heads.Length; h++) if (keep[h].Length < layer.Heads[h].Count) layer.Keep(h, keep[h]);
         }
     }

@@ -2,7 +2,7 @@ using Fovea.Kernels;
 namespace Fovea.Engine;
 
 /// <summary>One layer of a sequence's cache: a ragged list of entries per key head.</summary>
-public sealed class KvLayer(KvFormat format, KvHead[] heads, int? window, QueryWatch? watch) : IDisposable
+public sealed class KvLayer(KvFormat format, KvHead[] heads, int? window, QueryWatch? watch, KvSelection? selection) : IDisposable
 {
     // Entries that no later token sees go in whole pages: moving a few rows at every token would cost more than they weigh.
     const int Slack = PagedRows.PageRows;
@@ -10,13 +10,15 @@ public sealed class KvLayer(KvFormat format, KvHead[] heads, int? window, QueryW
     public KvHead[] Heads => heads;
     /// <summary>What a policy that asks for it is told about queries.</summary>
     public QueryWatch? Watch => watch;
-    public long Bytes => heads.Sum(h => h.Bytes) + (watch?.Bytes ?? 0);
+    public long Bytes => heads.Sum(h => h.Bytes) + (watch?.Bytes ?? 0) + (selection?.Bytes ?? 0);
+
+    internal BlockList? Select(int head, int group, ReadOnlySpan<float> q) => selection?.Of(head, heads[head], group, q);
 
     /// <summary>What a policy looks at: one head with what is known of its queries.</summary>
     public KvEntries Entries(int head) => new PagedEntries(this, head);
 
     /// <summary>Lets go of all entries of a head but those with these indices, ascending.</summary>
-    public void Keep(int head, ReadOnlySpan<int> indices) { heads[head].Keep(indices); watch?.Keep(head, indices); }
+    public void Keep(int head, ReadOnlySpan<int> indices) { heads[head].Keep(indices); watch?.Keep(head, indices); selection?.Cut(head, 0); }
 
     // Lets go of what the window has passed; next is the position of the next token.
     internal void Slide(int next)
@@ -30,8 +32,8 @@ public sealed class KvLayer(KvFormat format, KvHead[] heads, int? window, QueryW
         }
     }
 
-    internal void Cut(int position) { foreach (var h in heads) h.Cut(position); }
-    internal KvLayer Fork() => new(format, [.. heads.Select(h => h.Fork())], window, watch?.Fork());
+    internal void Cut(int position) { for (int h = 0; h < heads.Length; h++) { heads[h].Cut(position); selection?.Cut(h, heads[h].Count); } }
+    internal KvLayer Fork() => new(format, [.. heads.Select(h => h.Fork())], window, watch?.Fork(), selection?.Fork());
     public void Dispose() { foreach (var h in heads) h.Dispose(); }
 }
 
@@ -42,11 +44,11 @@ public sealed class KvCache : IDisposable
     KvCache(KvLayer[] layers) => this.layers = layers;
 
     /// <summary>An empty cache for a model, with pages from its pools.</summary>
-    internal KvCache(LanguageModel model, KvFormat format, KvPolicy? policy) => layers = [.. model.Layers.Select(l =>
+    internal KvCache(LanguageModel model, KvFormat format, KvBudget? budget) => layers = [.. model.Layers.Select(l =>
     {
         var a = l.Attention.Parts; int group = a.Group;
         PagedRows Rows(NumberFormat f, int dim) => new(f, dim, model.Pools.For(PagedRows.PageBytes(f, dim)));
-        return new KvLayer(format, [.. Enumerable.Range(0, a.KvHeads).Select(_ => new KvHead(Rows(format.Keys, a.Dim), Rows(format.Values, a.ValueDim)))], a.Window, QueryWatch.For(policy, a));
+        return new KvLayer(format, [.. Enumerable.Range(0, a.KvHeads).Select(_ => new KvHead(Rows(format.Keys, a.Dim), Rows(format.Values, a.ValueDim)))], a.Window, QueryWatch.For(budget?.Policy, a), KvSelection.For(budget, a, l.Attention.Parts.Layer, model.Layers.Count));
     })];
 
     public KvLayer this[int layer] => layers[layer];

@@ -18,13 +18,16 @@ public abstract class KvEntries
 /// <summary>
 /// Chooses what stays in a cache that is over its budget. Most policies give a score and nothing else. Keys and values are stored once per key head; the query heads that share them vote together.
 /// </summary>
-public abstract class KvPolicy
+public abstract class KvPolicy : CacheRule
 {
     /// <summary>What is to be remembered of queries.</summary>
     public virtual KvNeeds Needs => default;
 
     /// <summary>Importance of each entry of a head; score [Count] is overwritten; higher stays, and of equal entries the newer one.</summary>
     public abstract void Score(KvEntries head, Span<Real> score);
+
+    /// <summary>The policy of one layer; null where nothing leaves.</summary>
+    public virtual KvPolicy? ForLayer(int layer, int layers) => this;
 
     /// <summary>Entries per key head of one layer, when the cache as a whole may hold budget per head and layer on average.</summary>
     public virtual int Budget(int budget, int layer, int layers) => budget;
@@ -33,7 +36,7 @@ public abstract class KvPolicy
     public virtual int[][] Keep(IReadOnlyList<KvEntries> heads, int budget) => [.. heads.Select(h => Best(Scores(h), budget))];
 
     /// <summary>The scores of a head; one that is not a number throws.</summary>
-    protected Real[] Scores(KvEntries head)
+    public Real[] Scores(KvEntries head)
     {
         var score = new Real[head.Count];
         Score(head, score);

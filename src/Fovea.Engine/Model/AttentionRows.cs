@@ -54,11 +54,11 @@ public abstract class AttentionRows(AttentionParts parts)
         {
             var (group, d, e) = (a.Parts.Group, a.Parts.Dim, a.Parts.ValueDim);
             for (int g = from; g < to; g++)
-                a.Head(layer.Heads[g], n, start, a.q.AsSpan(g * group * n * d, group * n * d), a.o.AsSpan(g * group * n * e, group * n * e), a.lse.AsSpan(g * group * n, group * n));
+                a.Head(layer.Heads[g], n == 1 ? layer.Select(g, group, a.q.AsSpan(g * group * d, group * d)) : null, n, start, a.q.AsSpan(g * group * n * d, group * n * d), a.o.AsSpan(g * group * n * e, group * n * e), a.lse.AsSpan(g * group * n, group * n));
         }
     }
 
-    private protected abstract void Head(KvHead head, int n, int start, ReadOnlySpan<float> q, Span<float> o, Span<float> lse);
+    private protected abstract void Head(KvHead head, BlockList? blocks, int n, int start, ReadOnlySpan<float> q, Span<float> o, Span<float> lse);
     /// <summary>Adds to mass [Count] the weights that queries q [Group,n,D], the last of them n tokens from start on, give the entries of a head; lse is the forward pass's.</summary>
     public abstract void AddMass(KvHead head, int n, int start, ReadOnlySpan<float> q, ReadOnlySpan<float> lse, Span<float> mass);
 
@@ -81,8 +81,8 @@ public abstract class AttentionRows(AttentionParts parts)
 /// <summary>Attention with a score and a pattern.</summary>
 public sealed class AttentionRows<TScore, TPattern>(AttentionParts parts, TScore score, TPattern pattern) : AttentionRows(parts) where TScore : struct, IScore where TPattern : struct, IPattern
 {
-    private protected override void Head(KvHead head, int n, int start, ReadOnlySpan<float> q, Span<float> o, Span<float> lse) =>
-        PagedAttention.Forward(Parts.Group, n, Scale, q, head.Keys, head.Values, start, head.Gaps, score, pattern, o, lse);
+    private protected override void Head(KvHead head, BlockList? blocks, int n, int start, ReadOnlySpan<float> q, Span<float> o, Span<float> lse) =>
+        PagedAttention.Forward(Parts.Group, n, Scale, q, head.Keys, head.Values, start, head.Gaps, score, pattern, blocks, o, lse);
     public override void AddMass(KvHead head, int n, int start, ReadOnlySpan<float> q, ReadOnlySpan<float> lse, Span<float> mass) =>
         PagedAttention.AddMass(Parts.Group, n, Scale, q, head.Keys, start, head.Gaps, score, pattern, lse, mass);
 }

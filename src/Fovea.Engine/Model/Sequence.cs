@@ -5,7 +5,7 @@ public sealed class Sequence : IDisposable
 {
     readonly KvBudget? budget; int[] tokens;
 
-    internal Sequence(LanguageModel model, KvFormat format, KvBudget? budget) : this(model, budget, new(model, format, budget?.Policy), []) { }
+    internal Sequence(LanguageModel model, KvFormat format, KvBudget? budget) : this(model, budget, new(model, format, budget), []) { }
     Sequence(LanguageModel model, KvBudget? budget, KvCache cache, int[] tokens) => (Model, this.budget, Cache, this.tokens, Length) = (model, budget, cache, tokens, tokens.Length);
 
     public LanguageModel Model { get; }

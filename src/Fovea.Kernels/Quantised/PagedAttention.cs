@@ -12,24 +12,25 @@ public static class PagedAttention
 
     /// <summary>
     /// q [Group,N,D] → o [Group,N,E] and lse [Group,N], overwritten. Query i stands at queryOffset + i, key j at keyPositions[j] (ascending), or at j if that is empty. Scale is what q·k is multiplied with.
-    /// A row that sees nothing gets zeros and lse −∞.
+    /// A row that sees nothing gets zeros and lse −∞. Blocks names the keys that each query looks at, or is null for all; only for up to <see cref="Few"/> queries.
     /// </summary>
     public static void Forward<TScore, TPattern>(int group, int n, float scale, ReadOnlySpan<float> q, PagedRows keys, PagedRows values, int queryOffset, ReadOnlySpan<int> keyPositions,
-        TScore score, TPattern pattern, Span<float> o, Span<float> lse) where TScore : struct, IScore where TPattern : struct, IPattern
+        TScore score, TPattern pattern, BlockList? blocks, Span<float> o, Span<float> lse) where TScore : struct, IScore where TPattern : struct, IPattern
     {
         int m = keys.Count, d = keys.Dim, e = values.Dim;
         if (values.Count != m) throw new ArgumentException($"there are {m} keys and {values.Count} values");
         if (m == 0 || n == 0) { o[..(group * n * e)].Clear(); lse[..(group * n)].Fill(float.NegativeInfinity); return; }
         if (n <= Few)
         {
-            var call = new InPlace<TScore, TPattern>(new(1, group, 1, n, m, d, e) { Scale = scale }, q, keys, values, queryOffset, keyPositions, score, pattern, o, lse);
+            var call = new InPlace<TScore, TPattern>(new(1, group, 1, n, m, d, e) { Scale = scale }, q, keys, values, queryOffset, keyPositions, score, pattern, blocks, o, lse);
             call.Run();
             return;
         }
+        if (blocks is not null) throw new ArgumentException($"blocks are for up to {Few} queries, there are {n}", nameof(blocks));
         InRanges(group, n, scale, q, keys, values, queryOffset, keyPositions, score, pattern, o, lse);
     }
 
-    readonly unsafe ref struct InPlace<TScore, TPattern>(AttentionSize s, ReadOnlySpan<float> q, PagedRows keys, PagedRows values, int offset, ReadOnlySpan<int> positions, TScore score, TPattern pattern, Span<float> o, Span<float> lse)
+    readonly unsafe ref struct InPlace<TScore, TPattern>(AttentionSize s, ReadOnlySpan<float> q, PagedRows keys, PagedRows values, int offset, ReadOnlySpan<int> positions, TScore score, TPattern pattern, BlockList? blocks, Span<float> o, Span<float> lse)
         where TScore : struct, IScore where TPattern : struct, IPattern
     {
         readonly AttentionSize s = s; readonly ReadOnlySpan<float> q = q; readonly ReadOnlySpan<int> positions = positions; readonly Span<float> o = o, lse = lse;
@@ -37,22 +38,22 @@ public static class PagedAttention
         {
             fixed (float* pq = q, po = o, pl = lse) fixed (int* at = positions)
             {
-                var outer = new WithKeys(s, pq, (nint)q.Length, keys, values, offset, at, positions.Length, score, pattern, po, o.Length, pl, lse.Length);
+                var outer = new WithKeys(s, pq, (nint)q.Length, keys, values, offset, at, positions.Length, score, pattern, blocks, po, o.Length, pl, lse.Length);
                 keys.Format.Use(ref outer);
             }
         }
-        readonly struct WithKeys(AttentionSize s, float* q, nint qs, PagedRows keys, PagedRows values, int offset, int* at, int places, TScore score, TPattern pattern, float* o, int os, float* lse, int ls) : IFormatUser
+        readonly struct WithKeys(AttentionSize s, float* q, nint qs, PagedRows keys, PagedRows values, int offset, int* at, int places, TScore score, TPattern pattern, BlockList? blocks, float* o, int os, float* lse, int ls) : IFormatUser
         {
             public void Run<TKeys>() where TKeys : struct, INumberFormat
             {
-                var inner = new WithBoth<TKeys>(s, q, qs, keys, values, offset, at, places, score, pattern, o, os, lse, ls);
+                var inner = new WithBoth<TKeys>(s, q, qs, keys, values, offset, at, places, score, pattern, blocks, o, os, lse, ls);
                 values.Format.Use(ref inner);
             }
         }
-        readonly struct WithBoth<TKeys>(AttentionSize s, float* q, nint qs, PagedRows keys, PagedRows values, int offset, int* at, int places, TScore score, TPattern pattern, float* o, int os, float* lse, int ls) : IFormatUser where TKeys : struct, INumberFormat
+        readonly struct WithBoth<TKeys>(AttentionSize s, float* q, nint qs, PagedRows keys, PagedRows values, int offset, int* at, int places, TScore score, TPattern pattern, BlockList? blocks, float* o, int os, float* lse, int ls) : IFormatUser where TKeys : struct, INumberFormat
         {
             public void Run<TValues>() where TValues : struct, INumberFormat => Flash.Few<TScore, TPattern, SoftmaxWeights, PageSource<TKeys>, PageSource<TValues>>(s, new(q, (int)qs),
-                new PageSource<TKeys>(keys.Table, keys.Dim), new PageSource<TValues>(values.Table, values.Dim), offset, new(at, places), score, pattern, null, new(o, os), new(lse, ls));
+                new PageSource<TKeys>(keys.Table, keys.Dim), new PageSource<TValues>(values.Table, values.Dim), offset, new(at, places), score, pattern, blocks, new(o, os), new(lse, ls));
         }
     }
 

@@ -1,0 +1,40 @@
+using System.CommandLine;
+using System.Globalization;
+using Fovea.Engine;
+namespace Fovea.Cli;
+
+/// <summary>Options of all commands that run language models.</summary>
+sealed class EngineOptions
+{
+    public Option<string?> Model { get; } = new("--model") { Description = "A GGUF file, or a folder with config.json, safetensors and tokenizer.json." };
+    public Option<string> Cache { get; } = new("--cache") { Description = $"What stays of the cache, or is looked at: full, {string.Join(", ", CacheRule.All)}.", DefaultValueFactory = _ => "full" };
+    public Option<int> Budget { get; } = new("--budget") { Description = "Entries per key head and layer that a cache rule leaves.", DefaultValueFactory = _ => 1024 };
+    public Option<string> Kv { get; } = new("--kv") { Description = "Number format of the cache: f32, f16, bf16, q8, q4, q2, keys/values like q8/q4, with +rotate behind to spread outliers first.", DefaultValueFactory = _ => "f32" };
+    public Option<int?> Context { get; } = new("--context") { Description = "The most tokens of a text; the model's own length without it." };
+    public Option<int> Chunk { get; } = new("--chunk") { Description = "Tokens of a prompt that are read in one pass; the cache is brought down to its budget after each.", DefaultValueFactory = _ => 512 };
+
+    public void AddTo(Command command) { foreach (Option o in (Option[])[Model, Cache, Budget, Kv, Context, Chunk]) command.Add(o); }
+
+    public LoadedModel Open(ParseResult p) => LoadedModel.Open(p.GetValue(Model) ?? throw new UsageException("--model: expected a GGUF file or a folder of Hugging Face"));
+
+    public BatchOptions Batch(ParseResult p)
+    {
+        if (p.GetValue(Budget) < 1) throw new UsageException($"--budget {p.GetValue(Budget)}: expected at least 1");
+        if (p.GetValue(Chunk) < 1) throw new UsageException($"--chunk {p.GetValue(Chunk)}: expected at least 1");
+        if (p.GetValue(Context) is < 2) throw new UsageException($"--context {p.GetValue(Context)}: expected at least 2");
+        var rule = CacheRule.Parse(p.GetValue(Cache)!);
+        return new() { Format = KvFormat.Parse(p.GetValue(Kv)!), Budget = rule is null ? null : new(rule, p.GetValue(Budget)), Context = p.GetValue(Context), Chunk = p.GetValue(Chunk) };
+    }
+
+    /// <summary>The text of an argument, of a file, or of standard input where it is neither.</summary>
+    public static string Text(string? given, string? file, Terminal terminal)
+    {
+        if (given is not null && file is not null) throw new UsageException("a text is given and --file, too: expected one of them");
+        if (given is not null) return given;
+        if (file is null) return terminal.In.ReadToEnd();
+        if (!File.Exists(file)) throw new UsageException($"--file {file}: does not exist");
+        return File.ReadAllText(file);
+    }
+
+    public static string Rate(int tokens, double seconds) => seconds > 0 ? (tokens / seconds).ToString("0.0", CultureInfo.InvariantCulture) : "–";
+}

@@ -1,0 +1,23 @@
+namespace Fovea.Engine;
+
+/// <summary>Neighbours stay or leave together (2502.00299, Algorithm 1): every entry of a chunk gets the mean score of the chunk, by another policy.</summary>
+/// <param name="inner">Whose scores are averaged.</param>
+/// <param name="chunk">Entries of a chunk, counted from the first.</param>
+[From("chunkkv", "Algorithm 1")]
+public sealed class ChunkKv(KvPolicy inner, int chunk = 10) : KvPolicy
+{
+    readonly int chunk = chunk > 0 ? chunk : throw new ArgumentOutOfRangeException(nameof(chunk), chunk, "must be positive");
+    public override KvNeeds Needs => inner.Needs;
+    public override int Budget(int budget, int layer, int layers) => inner.Budget(budget, layer, layers);
+
+    public override void Score(KvEntries head, Span<Real> score)
+    {
+        inner.Score(head, score);
+        for (int from = 0; from < score.Length; from += chunk)
+        {
+            var part = score.Slice(from, Math.Min(chunk, score.Length - from)); double sum = 0;
+            foreach (Real s in part) sum += s;
+            part.Fill((Real)(sum / part.Length));
+        }
+    }
+}

@@ -1,0 +1,17 @@
+namespace Fovea.Engine;
+
+/// <summary>Token omission via attention (2401.06104, §3): what the last query looks at least leaves; the weights are averaged over all heads of a layer, which keep the same tokens.</summary>
+[From("tova", "§3")]
+public sealed class Tova : KvPolicy
+{
+    public override KvNeeds Needs => new(Window: 1);
+    public override void Score(KvEntries head, Span<Real> score) { score.Clear(); head.AddWindowMass(score); }
+
+    public override int[][] Keep(IReadOnlyList<KvEntries> heads, int budget)
+    {
+        var sum = new Real[heads[0].Count];
+        foreach (var h in heads) { var s = Scores(h); for (int i = 0; i < sum.Length; i++) sum[i] += s[i]; }
+        int[] kept = Best(sum, budget);
+        return [.. heads.Select(_ => kept)];
+    }
+}

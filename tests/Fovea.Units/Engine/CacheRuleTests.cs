@@ -1,0 +1,127 @@
+using Fovea.Engine;
+using Fovea.Kernels;
+namespace Fovea.Units;
+
+public class CacheRuleTests
+{
+    sealed class Entries(int n, float[]? mass = null, float[]? window = null, float[]? keys = null, int dim = 1) : KvEntries
+    {
+        readonly int[] positions = [.. Enumerable.Range(0, n)];
+        public override int Count => n;
+        public override ReadOnlySpan<int> Positions => positions;
+        public override int Dim => dim;
+        public override void Keys(int first, int count, Span<float> to) => keys.AsSpan(first * dim, count * dim).CopyTo(to);
+        public override ReadOnlySpan<float> Mass => mass;
+        public override void AddWindowMass(Span<float> to) { for (int i = 0; i < to.Length; i++) to[i] += window![i]; }
+    }
+    static int[] One(KvPolicy p, int budget, Entries e) => p.Keep([e], budget)[0];
+
+    [Fact] public void Heavy_hitters_are_half_of_the_budget_and_the_recent_ones_the_other() => Assert.Equal([1, 3, 6, 7], One(new H2o(), 4, new(8, mass: [1, 9, 2, 8, 3, 4, 0, 0])));
+    [Fact] public void Key_norms_keep_the_small_ones() => Assert.Equal([0, 2, 3], One(new KeyNorm(), 3, new(4, keys: [0, 1, 3, 4, 1, 0, -1, -1], dim: 2)));
+    [Fact] public void SnapKv_pools_over_neighbours_and_keeps_its_window() =>
+        // Means over three: 0, 3, 3, 3, 0, 0 of the first six; the window is the last two.
+        Assert.Equal([1, 2, 3, 6, 7], One(new SnapKv(2, 3), 5, new(8, window: [0, 0, 9, 0, 0, 0, 5, 5])));
+    [Fact] public void SnapKv_without_pooling_keeps_the_weights() => Assert.Equal([2, 4, 6, 7], One(new SnapKv(2, 1), 4, new(8, window: [0, 0, 9, 0, 1, 0, 5, 5])));
+    [Fact] public void Tova_keeps_the_same_in_all_heads() { var kept = new Tova().Keep([new Entries(4, window: [0.7f, 0.1f, 0.1f, 0.1f]), new Entries(4, window: [0, 0.2f, 0.5f, 0.3f])], 2); Assert.Equal([0, 2], kept[0]); Assert.Equal([0, 2], kept[1]); }
+    [Fact]
+    public void AdaKv_gives_the_budget_to_the_heads_that_need_it()
+    {
+        var kept = new AdaKv(new SnapKv(1, 1), 0.25).Keep([new Entries(6, window: [9, 8, 7, 6, 5, 0]), new Entries(6, window: [1, 2, 1, 1, 1, 0])], 4);
+        Assert.Equal([0, 1, 2, 3, 4, 5], kept[0]); Assert.Equal([1, 5], kept[1]);           // 8 in all: the windows, the five of the first head, and one
+    }
+    [Fact] public void ChunkKv_keeps_neighbours_together() => Assert.Equal([2, 3, 6, 7], One(new ChunkKv(new H2o(0), 2), 4, new(8, mass: [4, 0, 3, 3, 0, 0, 0, 9])));
+    [Fact]
+    public void PyramidKv_falls_evenly_and_keeps_the_mean()
+    {
+        var p = new PyramidKv(new SnapKv(), 20, 32); int[] budgets = [.. Enumerable.Range(0, 32).Select(l => p.Budget(512, l, 32))];
+        Assert.Equal((32 + 960 - 24, 32 + 24), (budgets[0], budgets[31])); Assert.InRange(budgets.Average(), 511, 512); Assert.All(budgets.Zip(budgets.Skip(1)), x => Assert.InRange(x.First - x.Second, 29, 30));
+    }
+
+    [Theory, InlineData("recentwindow"), InlineData("streamingllm"), InlineData("h2o"), InlineData("tova"), InlineData("snap-kv(window=8)"), InlineData("pyramidkv(snapkv(window=8),window=8)"), InlineData("adakv(snapkv)"), InlineData("keynorm"), InlineData("chunkkv(h2o)"), InlineData("fromlayer(keynorm,layer=1)"), InlineData("quest"), InlineData("topk")]
+    public void A_budget_that_is_never_reached_changes_no_bit(string rule)
+    {
+        using var files = new EngineModels(); using var model = LanguageModel.Open(files.HuggingFace()); int[] tokens = EngineModels.Text(150);
+        using Sequence full = model.Start(), some = model.Start(null, new(CacheRule.Parse(rule)!, rule.StartsWith("pyramid", StringComparison.Ordinal) ? 1600 : 160));
+        Assert.Equal(EngineModels.Read(full, tokens[..100], 30), EngineModels.Read(some, tokens[..100], 30));
+        Assert.Equal(EngineModels.Read(full, tokens[100..], 1), EngineModels.Read(some, tokens[100..], 1));
+    }
+
+    [Theory, InlineData("recentwindow"), InlineData("streamingllm"), InlineData("h2o"), InlineData("tova"), InlineData("snapkv(window=8)"), InlineData("pyramidkv(snapkv(window=8),window=8,beta=2)"), InlineData("adakv(snapkv(window=8))"), InlineData("keynorm"), InlineData("chunkkv(h2o)")]
+    public void A_budget_is_kept_in_entries_and_in_bytes(string rule)
+    {
+        using var files = new EngineModels(); using var model = LanguageModel.Open(files.HuggingFace()); using var s = model.Start(null, new(CacheRule.Parse(rule)!, 40, 16));
+        var y = EngineModels.Read(s, EngineModels.Text(200), 25);
+        foreach (float v in y) Assert.True(float.IsFinite(v));
+        Assert.InRange(s.Cache.Entries, 2 * 2 * 30, 2 * 2 * (40 + 16));
+        s.Tighten();
+        Assert.InRange(s.Cache.Entries, 2 * 2 * 39, 2 * 2 * 40);
+        for (int l = 0; l < 2; l++)
+            foreach (var h in s.Cache[l].Heads)
+            {
+                int[] at = h.Positions.ToArray(); Assert.Equal(at.Distinct().Order(), at);
+                Assert.InRange(h.Bytes, 1, ((h.Count + 63) / 64) * 2L * PagedRows.PageBytes(NumberFormat.For<Float32>(), 16) + h.Count * 4L);
+            }
+    }
+
+    [Fact]
+    public void A_window_with_sinks_is_the_same_as_a_mask()
+    {
+        // What stays after each token is known, so the logits are those of a full cache whose other entries are cut away by hand.
+        using var files = new EngineModels(); using var model = LanguageModel.Open(files.HuggingFace()); int[] tokens = EngineModels.Text(60);
+        using Sequence s = model.Start(null, new(new StreamingLlm(3), 12, 0)), byHand = model.Start();
+        for (int i = 0; i < tokens.Length; i++)
+        {
+            float[] a = s.Read(tokens.AsMemory(i, 1)), b = byHand.Read(tokens.AsMemory(i, 1));
+            Assert.Equal(a, b);
+            if (i < 12) continue;
+            for (int l = 0; l < 2; l++) for (int h = 0; h < 2; h++) byHand.Cache[l].Keep(h, [0, 1, 2, .. Enumerable.Range(4, 9)]);
+            Assert.Equal([0, 1, 2, .. Enumerable.Range(i - 8, 9)], s.Cache[1].Heads[0].Positions.ToArray());
+        }
+    }
+
+    [Fact]
+    public void The_weights_that_policies_see_are_those_of_attention()
+    {
+        using var files = new EngineModels(); using var model = LanguageModel.Open(files.HuggingFace()); int[] tokens = EngineModels.Text(50);
+        using Sequence mass = model.Start(null, new(new H2o(), 500)), window = model.Start(null, new(new SnapKv(10), 500));
+        EngineModels.Read(mass, tokens, 17); EngineModels.Read(window, tokens, 17);
+        // Every query's weights are 1 together: two query heads share a key head.
+        Assert.InRange(mass.Cache[1].Entries(0).Mass.ToArray().Sum(), 2 * 50 - 1e-3, 2 * 50 + 1e-3);
+        var w = new float[50]; window.Cache[1].Entries(1).AddWindowMass(w);
+        Assert.InRange(w.Sum(), 2 * 10 - 1e-3, 2 * 10 + 1e-3); Assert.All(w[..30], x => Assert.True(x > 0));
+        // By hand, from the keys and the queries of the project's own layer: the last query of the first layer.
+        using var one = model.Start(null, new(new Tova(), 500)); EngineModels.Read(one, tokens, 50);
+        var last = new float[50]; one.Cache[0].Entries(0).AddWindowMass(last);
+        Assert.Equal(Own(files, tokens), last.Select(x => Math.Round(x, 4)));
+    }
+    // The weights of the last query in the first layer, summed over the two heads of the first key head.
+    static double[] Own(EngineModels files, int[] tokens)
+    {
+        using var scope = Scope.NoGrad(); var probe = new Seen(); files.Own.Forward(tokens, 1, new Pass { Probe = probe }); var p = probe.Pattern!; int n = tokens.Length;
+        return [.. Enumerable.Range(0, n).Select(j => Math.Round((double)p[(0 * n + n - 1) * n + j] + p[(1 * n + n - 1) * n + j], 4))];
+    }
+    sealed class Seen : IProbe
+    {
+        public float[]? Pattern;
+        public bool Wants(Site site) => site is { Layer: 0, Part: Part.Pattern };
+        public Tensor Visit(Site site, Tensor value) { if (Wants(site)) Pattern = value.Span.ToArray(); return value; }
+    }
+
+    [Fact]
+    public void Exact_selection_looks_at_the_keys_with_the_largest_scores()
+    {
+        using var files = new EngineModels(); using var model = LanguageModel.Open(files.HuggingFace());
+        var pool = model.Pools.For(64 * 4 * 2); using var head = new KvHead(new(NumberFormat.For<Float32>(), 2, pool), new(NumberFormat.For<Float32>(), 2, pool));
+        head.Append([1, 0, 0, 1, 3, 3, -1, 0], new float[8], 0);
+        var score = new float[4]; new TopK().AddScore(head, new(1, 2), [2, 1], score);
+        Assert.Equal((float[])[2, 1, 9, -2], score);
+        var bounds = new KeyBounds(2, 2); bounds.Update(head); score = new float[2]; new Quest(2).AddScore(head, bounds, [2, -1], score);
+        Assert.Equal((float[])[0, 0, -1, 0], bounds.Low[..4].ToArray()); Assert.Equal((float[])[1, 1, 3, 3], bounds.High[..4].ToArray());
+        Assert.Equal((float[])[2 * 1 - 0, 2 * 3 - 0], score);
+    }
+
+    [Theory, InlineData("snapkw", "did you mean 'snapkv'"), InlineData("adakv", "needs inner"), InlineData("snapkv(depth=3)", "no parameter 'depth'"), InlineData("adakv(quest)", "lets nothing leave"), InlineData("snapkv(kernel=4)", "must be odd"), InlineData("snapkv(window=x)", "expected int"), InlineData("h2o(recent=0.5,recent=1)", "set twice"), InlineData("h2o(", "expected ')'")]
+    public void What_is_wrong_with_a_rule_is_told(string rule, string message) => Assert.Contains(message, Assert.Throws<ArgumentException>(() => CacheRule.Parse(rule)).Message);
+
+    [Fact] public void Full_is_no_rule_and_all_others_are_listed() { Assert.Null(CacheRule.Parse("full")); Assert.Contains("snapkv(window=32, kernel=5)", CacheRule.All); Assert.Contains("adakv(inner, floor=0.2)", CacheRule.All); }
+}
