@@ -29,7 +29,7 @@ public sealed partial class Architecture
     [Fact]
     public void The_element_type_has_one_name_where_the_double_build_compiles() =>
         Assert.All(new[] { "src/Fovea.Tensors", "src/Fovea.Mechanisms", "src/Fovea.Models" }.SelectMany(Sources).Where(f => !Path.GetFileName(f).StartsWith("Safetensors", StringComparison.Ordinal)),
-            f => Assert.False(Regex.IsMatch(Code(f), @"\bfloat\b(?!"")|\bMathF\.|\b\d+(\.\d+)?f\b"), f));
+            f => Assert.False(Regex.IsMatch(Texts().Replace(Code(f), ""), @"\bfloat\b(?!"")|\bMathF\.|\b\d+(\.\d+)?f\b"), f));
 
     [Fact]
     public void Files_hold_one_idea() => Assert.All(Sources("src"), f => Assert.True(File.ReadLines(f).Count() <= 300, f));
@@ -50,4 +50,7 @@ public sealed partial class Architecture
     }
 
     [GeneratedRegex(@"//[^\n]*|/\*.*?\*/", RegexOptions.Singleline)] private static partial Regex Comments();
+    [GeneratedRegex("""
+        "(\\.|[^"\\\n])*"
+        """)] private static partial Regex Texts();
 }

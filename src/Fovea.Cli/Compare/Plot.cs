@@ -56,6 +56,26 @@ static class Plot
         return Frame(id, title, description, height, b);
     }
 
+    /// <summary>Shares from 0 to 1 over two lists, as shades with their numbers; NaN stays empty.</summary>
+    public static string Grid(string id, string title, string description, string across, IReadOnlyList<string> columns, string down, IReadOnlyList<string> rows, Func<int, int, double> value)
+    {
+        const int left = 90, cell = 34; double wide = (Width - left - Right) / (double)columns.Count; int height = rows.Count * cell + Top + Bottom; var b = new StringBuilder();
+        for (int r = 0; r < rows.Count; r++)
+        {
+            b.Append($"<text class=\"tick\" x=\"{left - 6}\" y=\"{Top + r * cell + 22}\" text-anchor=\"end\">{E(rows[r])}</text>");
+            for (int c = 0; c < columns.Count; c++)
+            {
+                double v = value(r, c), x = left + c * wide;
+                if (double.IsNaN(v)) continue;
+                // From red through yellow to green, light enough for dark letters.
+                b.Append($"<rect x=\"{N(x + 1)}\" y=\"{Top + r * cell + 1}\" width=\"{N(wide - 2)}\" height=\"{cell - 2}\" fill=\"hsl({N(Math.Clamp(v, 0, 1) * 120)} 65% 72%)\"/><text fill=\"#111\" x=\"{N(x + wide / 2)}\" y=\"{Top + r * cell + 22}\" text-anchor=\"middle\">{N(v * 100)}</text>");
+            }
+        }
+        for (int c = 0; c < columns.Count; c++) b.Append($"<text class=\"tick\" x=\"{N(left + (c + 0.5) * wide)}\" y=\"{height - Bottom + 16}\" text-anchor=\"middle\">{E(columns[c])}</text>");
+        b.Append($"<text x=\"{(left + Width - Right) / 2}\" y=\"{height - 14}\" text-anchor=\"middle\">{E(across)}</text><text transform=\"translate(14 {(Top + height - Bottom) / 2}) rotate(-90)\" text-anchor=\"middle\">{E(down)}</text>");
+        return Frame(id, title, description, height, b);
+    }
+
     static string Frame(string id, string title, string description, int height, StringBuilder content) =>
         $"<svg viewBox=\"0 0 {Width} {height}\" role=\"img\" aria-labelledby=\"{id}-title {id}-desc\" xmlns=\"http://www.w3.org/2000/svg\"><title id=\"{id}-title\">{E(title)}</title><desc id=\"{id}-desc\">{E(description)}</desc>{content}</svg>";
 

@@ -67,7 +67,7 @@ public sealed partial class GgufFile
     public bool IsArray(string key) => metadata.TryGetValue(key, out var v) && v.Type == GgufType.Array;
 
     GgufReader Reader(GgufValue value) => new(Slice(0, head), name) { At = value.At };
-    static GgufValue Item(GgufValue array, int i) => new(array.Item, default, 1, array.At + i * GgufReader.Size(array.Item));
+    static GgufValue Item(GgufValue array, int i) => new(array.Item, default, 1, array.At + i * GgufReader.Size(array.Item), GgufReader.Size(array.Item));
     static bool IsWhole(GgufType t) => t is GgufType.U8 or GgufType.I8 or GgufType.U16 or GgufType.I16 or GgufType.U32 or GgufType.I32 or GgufType.U64 or GgufType.I64;
     static bool IsNumber(GgufType t) => IsWhole(t) || t is GgufType.F32 or GgufType.F64;
 

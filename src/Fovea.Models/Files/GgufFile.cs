@@ -81,6 +81,9 @@ public sealed partial class GgufFile : IDisposable
         return Slice(tensor.Offset + first * row, checked((int)(count * row)));
     }
 
+    internal GgufValue Value(string key) => metadata.TryGetValue(key, out var v) ? v : throw Bad($"has no metadata '{Short(key)}'");
+    internal ReadOnlySpan<byte> Raw(GgufValue value) => Slice(value.At, value.Bytes);
+
     int Size(GgufTensor tensor) => Known(tensor).Bytes <= int.MaxValue ? (int)tensor.Bytes : throw Bad($"tensor {tensor} has {tensor.Bytes} bytes, expected at most {int.MaxValue} in one piece");
     GgufTensor Known(GgufTensor tensor) => GgufKinds.Readable(tensor.Kind) ? tensor : throw Bad($"tensor {tensor} is of a kind that is not supported, expected one of {GgufKinds.Names}");
     ReadOnlySpan<byte> Slice(long offset, int length) => mapped is { } m ? m.Slice(offset, length) : memory.AsSpan((int)offset, length);

@@ -5,8 +5,8 @@ namespace Fovea.Models;
 /// <summary>What a metadata value is; the numbers are those in files.</summary>
 enum GgufType { U8, I8, U16, I16, U32, I32, F32, Flag, Text, Array, U64, I64, F64 }
 
-/// <summary>Where a metadata value lies. Values stay in the file until they are asked for; Item and Count describe an array.</summary>
-readonly record struct GgufValue(GgufType Type, GgufType Item, long Count, int At);
+/// <summary>Where a metadata value lies: its bytes follow its type, or the type and number of its items. Values stay in the file until they are asked for.</summary>
+readonly record struct GgufValue(GgufType Type, GgufType Item, long Count, int At, int Bytes);
 
 /// <summary>Walks over the head of a GGUF file. Nothing is believed before the bytes behind it have been counted.</summary>
 ref struct GgufReader(ReadOnlySpan<byte> bytes, string file)
@@ -49,10 +49,10 @@ ref struct GgufReader(ReadOnlySpan<byte> bytes, string file)
     public GgufValue Value(string what)
     {
         var type = Type(what); int at = At;
-        if (type != GgufType.Array) { Skip(type, 1, what, 0); return new(type, default, 1, at); }
+        if (type != GgufType.Array) { Skip(type, 1, what, 0); return new(type, default, 1, at, At - at); }
         var (item, count) = Items(what, 0);
         at = At; Skip(item, count, what, 0);
-        return new(type, item, count, at);
+        return new(type, item, count, at, At - at);
     }
 
     GgufType Type(string what)

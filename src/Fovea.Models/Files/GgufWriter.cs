@@ -44,6 +44,17 @@ public sealed class GgufWriter
         return this;
     }
 
+    /// <summary>Takes over a value from a file, as it is; the file must be open when this one is saved.</summary>
+    public GgufWriter Copy(GgufFile file, string key)
+    {
+        var value = file.Value(key);
+        return Set(key, value.Type, w =>
+        {
+            if (value.Type == GgufType.Array) { w.Write((uint)value.Item); w.Write((ulong)value.Count); }
+            w.Write(file.Raw(value));
+        });
+    }
+
     /// <summary>Declares a tensor [… rows, columns] as F32, F16, Q8_0 or Q4_0; <paramref name="fill"/> is called once per row, in order, by Save.</summary>
     public GgufWriter Add(string name, GgufKind kind, ReadOnlySpan<int> shape, GgufRow fill)
     {
