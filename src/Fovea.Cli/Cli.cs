@@ -33,7 +33,7 @@ public static class Cli
         var root = new RootCommand("Attention for .NET: compare mechanisms, run papers' claims, check layers against other languages, time kernels.")
         {
             CompareCommand.Make(terminal), PapersCommand.Make(terminal), MechanismsCommand.Make(terminal), ExplainCommand.Make(terminal), LayerCommand.Make(terminal), BenchCommand.Make(terminal),
-            GenerateCommand.Make(terminal), PerplexityCommand.Make(terminal), NeedleCommand.Make(terminal), ConvertCommand.Make(terminal), TrainCommand.Make(terminal),
+            GenerateCommand.Make(terminal), PerplexityCommand.Make(terminal), NeedleCommand.Make(terminal), ConvertCommand.Make(terminal), TrainCommand.Make(terminal), ServeCommand.Make(terminal),
         };
         root.SetAction(_ => { root.Parse("--help").Invoke(new() { Output = terminal.Out }); return Done; });
         return root;

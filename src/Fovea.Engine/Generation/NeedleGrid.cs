@@ -14,7 +14,7 @@ public sealed record NeedleGrid(int[] Lengths, double[] Depths, double[,] Share,
     /// </summary>
     public static NeedleGrid Measure(LoadedModel loaded, int[] lengths, double[] depths, int trials, BatchOptions options, Rng rng, Action<double>? progress = null, CancellationToken cancel = default)
     {
-        var share = new double[lengths.Length, depths.Length]; var bytes = new long[lengths.Length]; var (model, tokenizer) = loaded;
+        var share = new double[lengths.Length, depths.Length]; var bytes = new long[lengths.Length]; var (model, tokenizer) = (loaded.Model, loaded.Tokenizer);
         for (int l = 0; l < lengths.Length; l++)
             for (int d = 0; d < depths.Length; d++)
                 for (int t = 0; t < trials; t++)

@@ -64,6 +64,26 @@ public sealed class LanguageModel : IDisposable
         foreach (var p in pieces) p.Sequence.Add(p.Tokens.Span);
     }
 
+    /// <summary>One vector [C] for a text: the mean over its tokens of what the output layer would read, of length 1. The text is read in chunks, with a cache of its own.</summary>
+    public float[] Embed(ReadOnlyMemory<int> text, int chunk = 512)
+    {
+        if (text.IsEmpty) throw new ArgumentException("there is nothing to read", nameof(text));
+        var mean = new float[Dim]; using var s = Start();
+        for (int at = 0; at < text.Length; at += chunk)
+        {
+            var piece = new Piece(s, text.Slice(at, Math.Min(chunk, text.Length - at)));
+            Check(piece);
+            Hidden([piece], piece.Length);
+            FinalNorm.Apply(x, y, piece.Length);
+            for (int i = 0; i < piece.Length; i++) Map.AddTo(y.AsSpan(i * Dim, Dim), mean);
+            s.Add(piece.Tokens.Span);
+        }
+        float length = System.Numerics.Tensors.TensorPrimitives.Norm<float>(mean);
+        if (!float.IsFinite(length)) throw new ArithmeticException("the text's vector is not finite");
+        if (length > 0) System.Numerics.Tensors.TensorPrimitives.Divide(mean, length, mean);
+        return mean;
+    }
+
     void Hidden(ReadOnlySpan<Piece> pieces, int tokens)
     {
         int c = Dim, at = 0;

@@ -1,19 +1,45 @@
 using Fovea.Models;
 namespace Fovea.Engine;
 
-/// <summary>A model with the tokenizer that belongs to it.</summary>
-public sealed record LoadedModel(LanguageModel Model, Tokenizer Tokenizer) : IDisposable
+/// <summary>A model with the tokenizer that belongs to it, and how it wants conversations written, if it says so.</summary>
+public sealed record LoadedModel(LanguageModel Model, Tokenizer Tokenizer, ChatTemplate? Template = null) : IDisposable
 {
     /// <summary>Opens a GGUF file, or a folder of Hugging Face with tokenizer.json. A vocabulary that differs from the model's is an <see cref="InvalidDataException"/>; one that is smaller is not, since models pad theirs.</summary>
     public static LoadedModel Open(string path)
     {
-        var file = ModelFile.Open(path); Tokenizer tokenizer;
-        try { tokenizer = file is GgufModelFile g ? SubwordTokenizer.FromGguf(g.File, path) : SubwordTokenizer.FromJson(Path.Combine(path, "tokenizer.json")); }
+        var file = ModelFile.Open(path); Tokenizer tokenizer; ChatTemplate? template;
+        try
+        {
+            tokenizer = file is GgufModelFile g ? SubwordTokenizer.FromGguf(g.File, path) : SubwordTokenizer.FromJson(Path.Combine(path, "tokenizer.json"));
+            template = (file is GgufModelFile m ? m.File.Text("tokenizer.chat_template", null) : FolderTemplate(path)) is { } text ? ChatTemplate.Parse(text) : null;
+        }
+        catch (TemplateException e) { file.Dispose(); throw new InvalidDataException($"{path}: the chat template cannot be read: {e.Message}"); }
         catch { file.Dispose(); throw; }
         var model = Architectures.Build(file);
-        if (tokenizer.VocabularySize <= model.Vocabulary) return new(model, tokenizer);
+        if (tokenizer.VocabularySize <= model.Vocabulary) return new(model, tokenizer, template);
         model.Dispose();
         throw new InvalidDataException($"{path}: the tokenizer has {tokenizer.VocabularySize} tokens, the model {model.Vocabulary}");
     }
+    static string? FolderTemplate(string path)
+    {
+        string own = Path.Combine(path, "chat_template.jinja"), config = Path.Combine(path, "tokenizer_config.json");
+        if (File.Exists(own)) return File.ReadAllText(own);
+        if (!File.Exists(config)) return null;
+        try
+        {
+            using var json = System.Text.Json.JsonDocument.Parse(File.ReadAllBytes(config), new() { MaxDepth = 32 });
+            return json.RootElement.ValueKind == System.Text.Json.JsonValueKind.Object && json.RootElement.TryGetProperty("chat_template", out var t) && t.ValueKind == System.Text.Json.JsonValueKind.String ? t.GetString() : null;
+        }
+        catch (System.Text.Json.JsonException e) { throw new InvalidDataException($"{config}: is not JSON: {e.Message}"); }
+    }
+
+    /// <summary>The tokens of a conversation, ending where the model is to answer. Throws if the model does not say how, or its template refuses.</summary>
+    public int[] Chat(IReadOnlyList<ChatMessage> messages)
+    {
+        string Text(int? token) => token is { } t ? System.Text.Encoding.UTF8.GetString(Tokenizer.Piece(t, showControl: true)) : "";
+        if (Template is null) throw new InvalidOperationException("the model has no chat template");
+        return Tokenizer.Encode(Template.Render(messages, bos: Text(Tokenizer.Bos), eos: Text(Tokenizer.Eos)), special: true);
+    }
+
     public void Dispose() => Model.Dispose();
 }
