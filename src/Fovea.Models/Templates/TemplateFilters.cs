@@ -74,7 +74,7 @@ static class TemplateFilters
         "in" => call.Need(0, "seq") switch
         {
             string whole when x is string part => whole.Contains(part, StringComparison.Ordinal),
-            TemplateMap map => x is string key && map.Items.ContainsKey(key),
+            TemplateMap map => x is string or long or double or bool && map.Items.ContainsKey(x),
             var of => List(of, call).Any(i => TemplateValues.Same(i, x)),
         },
         _ => throw call.Place.Bad($"the test '{call.Name}' is not supported"),
@@ -117,6 +117,7 @@ static class TemplateFilters
 
     static TemplateList Mapped(object? x, TemplateCall call)
     {
+        if (!TemplateValues.Truth(x)) return new([]);
         if (call.Plain is [string filter, .. var rest]) return new([.. List(x, call).Select(p => Apply(p, new(call.Run, call.Place, filter, rest, call.Named)))]);
         string key = call.Only(0, "attribute", "default").Text(0, "attribute"); var none = new TemplateUndefined("default"); object? usual = call.Get(1, "default", none);
         return new([.. List(x, call).Select(p => Attribute(p, key) is var value && value is TemplateUndefined && !ReferenceEquals(usual, none) ? usual : value)]);
@@ -124,6 +125,7 @@ static class TemplateFilters
 
     static TemplateList Chosen(object? x, TemplateCall call, int skip, bool wanted, bool attribute)
     {
+        if (!TemplateValues.Truth(x)) return new([]);
         string? key = attribute ? call.Text(0, "attribute") : null;
         string? test = call.Plain.Length > skip ? call.Plain[skip] as string ?? throw call.Bad("names no test") : null;
         return new([.. List(x, call).Where(p =>
