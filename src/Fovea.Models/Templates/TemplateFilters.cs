@@ -145,17 +145,19 @@ static class TemplateFilters
 
     static TemplateList Sorted(object? x, TemplateCall call)
     {
-        string? key = call.TextOrNone(2, "attribute"); var list = List(x, call);
-        var sorted = key is null ? Ordered(list, call) : [.. list.Select(p => (p, k: Attribute(p, key))).OrderBy(p => p.k, Order(call)).Select(p => p.p)];
+        string? key = call.TextOrNone(2, "attribute");
+        var sorted = Ordered(List(x, call), call, key);
         return new(call.Flag(0, "reverse", false) ? [.. sorted.Reverse()] : sorted);
     }
-    static object?[] Ordered(IReadOnlyList<object?> list, TemplateCall call) => [.. list.OrderBy(p => p, Order(call))];
-    static Comparer<object?> Order(TemplateCall call) => Comparer<object?>.Create((a, b) => (a, b) switch
+
+    /// <summary>Texts by letters of either case, or numbers; a mixture has no order.</summary>
+    static object?[] Ordered(IReadOnlyList<object?> list, TemplateCall call, string? key = null)
     {
-        (string s, string t) => string.Compare(s, t, StringComparison.OrdinalIgnoreCase),
-        _ when TemplateValues.Number(a) is { } p && TemplateValues.Number(b) is { } q => p.CompareTo(q),
-        _ => throw call.Bad($"compares {TemplateValues.Kind(a)} with {TemplateValues.Kind(b)}"),
-    });
+        var keyed = list.Select(p => (Item: p, Key: key is null ? p : Attribute(p, key))).ToArray();
+        if (keyed.All(k => k.Key is string)) return [.. keyed.OrderBy(k => (string)k.Key!, StringComparer.OrdinalIgnoreCase).Select(k => k.Item)];
+        foreach (var k in keyed) if (TemplateValues.Number(k.Key) is null) throw call.Bad($"has no order for {TemplateValues.Kind(k.Key)} among others, expected texts or numbers");
+        return [.. keyed.OrderBy(k => TemplateValues.Number(k.Key)).Select(k => k.Item)];
+    }
 
     static object? Int(object? x, TemplateCall call) => x switch
     {
