@@ -4,7 +4,9 @@ namespace Fovea.Claims;
 
 /// <summary>
 /// Sparse-factor worlds: 6 free variables, 12 children of two parents each, 6 carriers that copy children they have nothing to do with, one way in training and another after. Models of equal size answer for a child: with three slots
-/// per step and with dense attention. Ablated: dense attention in place of the bottleneck.
+/// per step and with dense attention. Not reproduced: a carrier that copies nine times in ten is the sparsest explanation there is, one slot in place of two, and the bottleneck takes it (0.40 after the change, dense attention 0.62). With
+/// carriers that copy six times in ten dense attention is not led astray either (0.92, 0.94 before), and three slots fall behind (0.62; with three values per variable 0.92 and 0.95). Both parents are among the chosen in 0.13 to 0.28 of the
+/// questions (0.52 of those without a carrier where 14 variables are free and 6 are children); siblings tell of them as well. Ablated: dense attention in place of the bottleneck.
 /// </summary>
 [Paper("consciousness-prior")]
 public static class Consciousness

@@ -10,7 +10,7 @@ namespace Fovea.Claims;
 [Paper("meap")]
 public static class Meap
 {
-    const int Length = 96;
+    const int Length = 64, Steps = 1600;
     static readonly GrammarText Text = new(Length);
     static readonly ModelConfig Small = new(257, 64, 2, 4) { Hidden = 128, Length = Length };
     static MaskedInputs Masked(ClaimRun run) => new(Text, run.Ablated ? 0 : 0.15);
@@ -35,8 +35,8 @@ public static class Meap
     [Claim("Trained on hidden inputs it predicts clean text as well, and text with hidden inputs far better")]
     public static Evidence Predicts(ClaimRun run)
     {
-        DecoderModel plain = SmallRuns.Train(run, "meap-plain", Small, new MaskedInputs(Text, 0), 700, 16, 4e-3), masked = run.Ablated ? plain : SmallRuns.Train(run, "meap-masked", Small, Masked(run), 700, 16, 4e-3);
-        List<Batch> clean = [.. SmallRuns.HeldOut(run, new MaskedInputs(Text, 0), 8, 16)], hidden = [.. SmallRuns.HeldOut(run, new MaskedInputs(Text, 0.15), 8, 16)];
+        DecoderModel plain = SmallRuns.Train(run, "meap-plain", Small, new MaskedInputs(Text, 0), Steps, 16, 4e-3), masked = run.Ablated ? plain : SmallRuns.Train(run, "meap-masked", Small, Masked(run), Steps, 16, 4e-3);
+        List<Batch> clean = [.. SmallRuns.HeldOut(run, new MaskedInputs(Text, 0), 16, 32)], hidden = [.. SmallRuns.HeldOut(run, new MaskedInputs(Text, 0.15), 16, 32)];
         double a = SmallRuns.Loss(plain, clean), b = SmallRuns.Loss(masked, clean), c = SmallRuns.Loss(plain, hidden), d = SmallRuns.Loss(masked, hidden);
         return Evidence.All(Evidence.AtMost(b - a, 0.05, "nats", $"loss on clean text beyond plain training ({a:f3})"), Evidence.AtLeast(c - d, 0.1, "nats", $"loss of plain training on text with hidden inputs beyond it ({d:f3})"));
     }

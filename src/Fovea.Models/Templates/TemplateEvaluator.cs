@@ -43,7 +43,10 @@ sealed class TemplateEvaluator(TemplateRun run)
             case TemplateExpr.Constant c: return c.Value;
             case TemplateExpr.Name n: return scope.Find(n.Id, out var found) ? found : new TemplateUndefined(n.Id);
             case TemplateExpr.Items l: return new TemplateList([.. l.Parts.Select(p => Value(p, scope))], l.IsTuple);
-            case TemplateExpr.Map m: return TemplateValues.Map(m.Parts.Select(p => (Value(p.Key, scope) as string ?? throw p.Key.Place.Bad("a key of a map that is not a text is not supported"), Value(p.Value, scope))));
+            case TemplateExpr.Map m:
+                var made = new TemplateMap();
+                foreach (var (key, item) in m.Parts) made.Items[Value(key, scope) is { } k and (string or long or double or bool) ? k : throw key.Place.Bad("a key of a map is a text, a number or a boolean")] = Value(item, scope);
+                return made;
             case TemplateExpr.Member m: return Member(m, Value(m.Of, scope), Value(m.Key, scope));
             case TemplateExpr.Slice s: return Slice(s, Value(s.Of, scope), Bound(s.From, scope), Bound(s.To, scope), Bound(s.Step, scope) ?? 1);
             case TemplateExpr.Call c: return Call(c, scope);
@@ -82,7 +85,7 @@ sealed class TemplateEvaluator(TemplateRun run)
         switch (of, key)
         {
             case (TemplateUndefined u, _): throw m.Place.Bad($"'{u.Name}' is undefined");
-            case (TemplateMap map, string name): return map.Items.TryGetValue(name, out var value) ? value : new TemplateUndefined(name);
+            case (TemplateMap map, string or long or double or bool): return map.Items.TryGetValue(key, out var value) ? value : new TemplateUndefined($"{key}");
             case (TemplateList list, long i): return (i < 0 ? i + list.Count : i) is var at && at >= 0 && at < list.Count ? list[(int)at] : new TemplateUndefined($"[{i}]");
             case (string s, long i):
                 var runes = s.EnumerateRunes().ToArray();
@@ -181,7 +184,7 @@ static class TemplateArithmetic
         return of switch
         {
             TemplateList list => list.Any(i => TemplateValues.Same(i, x)),
-            TemplateMap m => x is string key && m.Items.ContainsKey(key),
+            TemplateMap m => x is string or long or double or bool && m.Items.ContainsKey(x),
             string s => x is string part ? s.Contains(part, StringComparison.Ordinal) : throw b.Place.Bad($"'in' a text of {TemplateValues.Kind(x)}"),
             TemplateUndefined => false,
             _ => throw b.Place.Bad($"'in' {TemplateValues.Kind(of)}"),

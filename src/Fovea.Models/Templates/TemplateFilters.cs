@@ -74,7 +74,7 @@ static class TemplateFilters
         "in" => call.Need(0, "seq") switch
         {
             string whole when x is string part => whole.Contains(part, StringComparison.Ordinal),
-            TemplateMap map => x is string key && map.Items.ContainsKey(key),
+            TemplateMap map => x is string or long or double or bool && map.Items.ContainsKey(x),
             var of => List(of, call).Any(i => TemplateValues.Same(i, x)),
         },
         _ => throw call.Place.Bad($"the test '{call.Name}' is not supported"),
@@ -117,6 +117,7 @@ static class TemplateFilters
 
     static TemplateList Mapped(object? x, TemplateCall call)
     {
+        if (!TemplateValues.Truth(x)) return new([]);
         if (call.Plain is [string filter, .. var rest]) return new([.. List(x, call).Select(p => Apply(p, new(call.Run, call.Place, filter, rest, call.Named)))]);
         string key = call.Only(0, "attribute", "default").Text(0, "attribute"); var none = new TemplateUndefined("default"); object? usual = call.Get(1, "default", none);
         return new([.. List(x, call).Select(p => Attribute(p, key) is var value && value is TemplateUndefined && !ReferenceEquals(usual, none) ? usual : value)]);
@@ -124,6 +125,7 @@ static class TemplateFilters
 
     static TemplateList Chosen(object? x, TemplateCall call, int skip, bool wanted, bool attribute)
     {
+        if (!TemplateValues.Truth(x)) return new([]);
         string? key = attribute ? call.Text(0, "attribute") : null;
         string? test = call.Plain.Length > skip ? call.Plain[skip] as string ?? throw call.Bad("names no test") : null;
         return new([.. List(x, call).Where(p =>
@@ -143,17 +145,19 @@ static class TemplateFilters
 
     static TemplateList Sorted(object? x, TemplateCall call)
     {
-        string? key = call.TextOrNone(2, "attribute"); var list = List(x, call);
-        var sorted = key is null ? Ordered(list, call) : [.. list.Select(p => (p, k: Attribute(p, key))).OrderBy(p => p.k, Order(call)).Select(p => p.p)];
+        string? key = call.TextOrNone(2, "attribute");
+        var sorted = Ordered(List(x, call), call, key);
         return new(call.Flag(0, "reverse", false) ? [.. sorted.Reverse()] : sorted);
     }
-    static object?[] Ordered(IReadOnlyList<object?> list, TemplateCall call) => [.. list.OrderBy(p => p, Order(call))];
-    static Comparer<object?> Order(TemplateCall call) => Comparer<object?>.Create((a, b) => (a, b) switch
+
+    /// <summary>Texts by letters of either case, or numbers; a mixture has no order.</summary>
+    static object?[] Ordered(IReadOnlyList<object?> list, TemplateCall call, string? key = null)
     {
-        (string s, string t) => string.Compare(s, t, StringComparison.OrdinalIgnoreCase),
-        _ when TemplateValues.Number(a) is { } p && TemplateValues.Number(b) is { } q => p.CompareTo(q),
-        _ => throw call.Bad($"compares {TemplateValues.Kind(a)} with {TemplateValues.Kind(b)}"),
-    });
+        var keyed = list.Select(p => (Item: p, Key: key is null ? p : Attribute(p, key))).ToArray();
+        if (keyed.All(k => k.Key is string)) return [.. keyed.OrderBy(k => (string)k.Key!, StringComparer.OrdinalIgnoreCase).Select(k => k.Item)];
+        foreach (var k in keyed) if (TemplateValues.Number(k.Key) is null) throw call.Bad($"has no order for {TemplateValues.Kind(k.Key)} among others, expected texts or numbers");
+        return [.. keyed.OrderBy(k => TemplateValues.Number(k.Key)).Select(k => k.Item)];
+    }
 
     static object? Int(object? x, TemplateCall call) => x switch
     {

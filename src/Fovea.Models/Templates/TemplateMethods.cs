@@ -13,7 +13,7 @@ static class TemplateMethods
 
     static object? OfMap(TemplateMap m, TemplateCall call) => call.Name switch
     {
-        "get" => m.Items.TryGetValue(call.Only(2, "default").Text(0, "key"), out var value) ? value : call.Get(1, "default"),
+        "get" => m.Items.TryGetValue(call.Only(2, "default").Need(0, "key") ?? "", out var value) ? value : call.Get(1, "default"),
         "items" => TemplateFilters.Items(m, call.Only(0)),
         "keys" => new TemplateList([.. m.Items.Keys]),
         "values" => new TemplateList([.. m.Items.Values]),

@@ -14,11 +14,19 @@ sealed class TemplateList(IReadOnlyList<object?> items, bool isTuple = false) : 
     IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
 }
 
-/// <summary>A map of a template, in order of insertion. Only a namespace can be changed, by {% set ns.name = … %}.</summary>
+/// <summary>A map of a template, in order of insertion, by texts, numbers or booleans. Only a namespace can be changed, by {% set ns.name = … %}.</summary>
 sealed class TemplateMap(bool isNamespace = false)
 {
     public bool IsNamespace => isNamespace;
-    public OrderedDictionary<string, object?> Items { get; } = new(StringComparer.Ordinal);
+    public OrderedDictionary<object, object?> Items { get; } = new(Keys.Instance);
+
+    /// <summary>As in Python, 1, 1.0 and true are one key.</summary>
+    sealed class Keys : IEqualityComparer<object>
+    {
+        public static readonly Keys Instance = new();
+        bool IEqualityComparer<object>.Equals(object? a, object? b) => TemplateValues.Same(a, b);
+        public int GetHashCode(object key) => key is string s ? string.GetHashCode(s, StringComparison.Ordinal) : (TemplateValues.Number(key) ?? 0).GetHashCode();
+    }
 }
 
 /// <summary>A value that is not there: writes nothing, is false, and has no members.</summary>
@@ -60,7 +68,7 @@ static class TemplateValues
         JsonValueKind.True => true,
         JsonValueKind.False => false,
         JsonValueKind.String => json.GetString(),
-        JsonValueKind.Number => json.TryGetInt64(out long n) ? n : json.GetDouble(),
+        JsonValueKind.Number => json.TryGetInt64(out long n) ? (object)n : json.GetDouble(),
         JsonValueKind.Array => new TemplateList([.. json.EnumerateArray().Select(v => From(v, depth + 1))]),
         JsonValueKind.Object => Map(json.EnumerateObject().Select(p => (p.Name, From(p.Value, depth + 1)))),
         _ => null,
@@ -124,7 +132,7 @@ static class TemplateValues
             case TemplateMap m:
                 int k = 0;
                 to.Append('{');
-                foreach (var (key, value) in m.Items) { Separate(k++, to, depth, indent); if (json) Quote(key, to); else Python(key, to); to.Append(": "); Show(value, to, depth + 1, indent); }
+                foreach (var (key, value) in m.Items) { Separate(k++, to, depth, indent); if (json) Quote(key as string ?? Plain(key), to); else Show(key, to, depth + 1, null); to.Append(": "); Show(value, to, depth + 1, indent); }
                 Line(k, to, depth, indent); to.Append('}');
                 break;
             case TemplateUndefined u when json: throw new InvalidDataException($"'{u.Name}' is undefined and cannot be JSON");
@@ -138,6 +146,9 @@ static class TemplateValues
         if (indent > 0) to.Append('\n').Append(' ', indent.Value * (depth + 1));
     }
     static void Line(int count, StringBuilder to, int depth, int? indent) { if (count > 0 && indent > 0) to.Append('\n').Append(' ', indent.Value * depth); }
+
+    /// <summary>A key that is no text, as JSON writes it between quotes.</summary>
+    static string Plain(object key) => key switch { true => "true", false => "false", double d => Text(d), _ => $"{key}" };
 
     static string Text(double d)
     {

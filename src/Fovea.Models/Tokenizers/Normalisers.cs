@@ -1,5 +1,11 @@
 namespace Fovea.Models;
 
+/// <summary>Rewrites a stretch of text.</summary>
+abstract class Normaliser
+{
+    public abstract PieceText Apply(PieceText text);
+}
+
 /// <summary>One after the other.</summary>
 sealed class InOrder(params Normaliser[] all) : Normaliser
 {

@@ -15,7 +15,7 @@ sealed record SpecialToken(int Id, byte[] Text)
 /// <summary>A stretch of text, or a token.</summary>
 readonly record struct Fragment(int Start, int End, int Token = -1);
 
-/// <summary>Finds special tokens: each in the order of length (as GGUF readers do), or leftmost first and then the longest (as tokenizer.json readers do).</summary>
+/// <summary>Finds special tokens: the longest first, wherever they are (as llama.cpp does), or the leftmost first and of those the longest (as the Hugging Face library does).</summary>
 sealed class SpecialTokens
 {
     readonly SpecialToken[] all;
@@ -62,31 +62,37 @@ sealed class SpecialTokens
 
     List<Fragment> ByLength(ReadOnlySpan<byte> text, ByteTrie finder)
     {
-        // Which tokens occur at all; only they are looked for in every fragment, the longest first.
-        var occur = new SortedSet<int>();
+        // Only the lengths that occur at all are looked for, the longest first, each in what those before it have left.
+        var lengths = new SortedSet<int>();
         for (int at = 0; at < text.Length; at++)
-            for (int i = at, node = 0; i < text.Length && (node = finder.Next(node, text[i])) >= 0; i++) if (finder.Value(node) >= 0) occur.Add(finder.Value(node));
+            for (int i = at, node = 0; i < text.Length && (node = finder.Next(node, text[i])) >= 0; i++) if (finder.Value(node) >= 0) lengths.Add(i + 1 - at);
         var fragments = new List<Fragment> { new(0, text.Length) };
-        foreach (int index in occur)
+        foreach (int length in lengths.Reverse())
         {
-            var token = all[index]; var next = new List<Fragment>(fragments.Count + 2);
-            foreach (var f in fragments)
-            {
-                int from = f.Start, found;
-                while (f.Token < 0 && from < f.End && (found = text[from..f.End].IndexOf(token.Text)) >= 0)
-                {
-                    int start = from + found, end = start + token.Text.Length;
-                    if (token.StripLeft) while (start > from && IsSpace(text[start - 1])) start--;
-                    if (start > from) next.Add(new(from, start));
-                    next.Add(new(start, end, token.Id));
-                    from = end;
-                    if (token.StripRight) while (from < f.End && IsSpace(text[from])) from++;
-                }
-                if (from < f.End) next.Add(f.Token >= 0 ? f : new(from, f.End));
-            }
+            var next = new List<Fragment>(fragments.Count + 2);
+            foreach (var f in fragments) if (f.Token >= 0) next.Add(f); else Cut(text, f, length, finder, next);
             fragments = next;
         }
         return fragments;
+    }
+
+    void Cut(ReadOnlySpan<byte> text, Fragment f, int length, ByteTrie finder, List<Fragment> to)
+    {
+        int from = f.Start;
+        for (int at = f.Start; at + length <= f.End; at++)
+        {
+            int node = 0;
+            for (int i = at; i < at + length && node >= 0; i++) node = finder.Next(node, text[i]);
+            if (node < 0 || finder.Value(node) < 0) continue;
+            var token = all[finder.Value(node)]; int start = at;
+            if (token.StripLeft) while (start > from && IsSpace(text[start - 1])) start--;
+            if (start > from) to.Add(new(from, start));
+            to.Add(new(start, at + length, token.Id));
+            from = at + length;
+            if (token.StripRight) while (from < f.End && IsSpace(text[from])) from++;
+            at = from - 1;
+        }
+        if (from < f.End) to.Add(new(from, f.End));
     }
 
     static bool IsSpace(byte b) => b is (byte)' ' or (>= 9 and <= 13);

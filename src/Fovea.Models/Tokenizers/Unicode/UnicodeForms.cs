@@ -1,7 +1,7 @@
 namespace Fovea.Models;
 
 /// <summary>
-/// The normal forms NFC, NFD, NFKC and NFKD (Unicode Standard Annex 15), with tables of Unicode 15. The framework's own do nothing where it runs without ICU, and would differ between machines.
+/// The normal forms NFC, NFD, NFKC and NFKD (Unicode Standard Annex 15), with tables of Unicode 15 (forms.py makes them). The framework's own do nothing where it runs without ICU, and would differ between machines.
 /// The tables are numbers of seven bits a byte: decompositions (canonical, then compatible) as distance to the character before, length and text; combining classes as runs; characters that are never composed.
 /// </summary>
 sealed class UnicodeForms(bool compatible, bool compose) : Normaliser

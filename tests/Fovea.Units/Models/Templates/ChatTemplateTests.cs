@@ -68,6 +68,7 @@ public class ChatTemplateTests
     [InlineData("{{ 'abc", 1, 4, "a text that is not closed")]
     [InlineData("{{ x", 1, 1, "'{{' that is not closed")]
     [InlineData("{% for a in 3 %}{% endfor %}", 1, 1, "a number cannot be gone over")]
+    [InlineData("{{ [1, 'a'] | sort }}", 1, 13, "'sort' has no order for a text among others, expected texts or numbers")]
     [InlineData("{% endif %}", 1, 1, "'endif' closes nothing")]
     [InlineData("{% set a.b = 1 %}", 1, 1, "'a' is not a namespace")]
     public void What_is_wrong_is_named_with_line_and_column(string template, int line, int column, string what)

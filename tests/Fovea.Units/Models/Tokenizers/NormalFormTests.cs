@@ -18,6 +18,7 @@ public class NormalFormTests
     [InlineData("\u1e69", "\u1e69", "s\u0323\u0307", "\u1e69", "s\u0323\u0307")]
     [InlineData("\u1e0b\u0323", "\u1e0d\u0307", "d\u0323\u0307", "\u1e0d\u0307", "d\u0323\u0307")]
     [InlineData("q\u0307\u0323", "q\u0323\u0307", "q\u0323\u0307", "q\u0323\u0307", "q\u0323\u0307")]
+    [InlineData("a\u0313\u0301", "a\u0313\u0301", "a\u0313\u0301", "a\u0313\u0301", "a\u0313\u0301")]     // the second mark is blocked by the first
     [InlineData("\ufb01", "\ufb01", "\ufb01", "fi", "fi")]
     [InlineData("2\u2075", "2\u2075", "2\u2075", "25", "25")]
     [InlineData("\u1e9b\u0323", "\u1e9b\u0323", "\u017f\u0323\u0307", "\u1e69", "s\u0323\u0307")]

@@ -109,6 +109,7 @@ public class SpecialTokenTests
         Assert.Equal("[0:ab][cde]", Cut("abcde", false, T(0, "ab"), T(1, "bcd")));
         Assert.Equal("[2:abc][de]", Cut("abcde", false, T(0, "ab"), T(1, "bcd"), T(2, "abc")));
         Assert.Equal("[0:ab][0:ab]", Cut("abab", true, T(0, "ab")));
+        Assert.Equal("[1:aaa][0:a][b]", Cut("aaaab", true, T(0, "a"), T(1, "aaa")));
     }
 
     [Fact]
