@@ -51,13 +51,25 @@ public sealed class Batcher(LanguageModel model, Tokenizer tokenizer, BatchOptio
     /// <summary>One pass; false if there is nothing to do. Requests that fail or are cancelled end here and disturb no other.</summary>
     public bool Step()
     {
-        for (int i = active.Count - 1; i >= 0; i--)
+        foreach (var w in active)
         {
-            if (active[i].Request.Cancel.IsCancellationRequested) active[i].Stop(Finish.Cancelled);
-            else if (active[i].Sequence.Length >= Context) Full(active[i]);
-            if (active[i].Ended) { Retire(active[i]); active.RemoveAt(i); }
+            if (w.Request.Cancel.IsCancellationRequested) w.Stop(Finish.Cancelled);
+            else if (w.Sequence.Length >= Context) Full(w);
         }
+        Sweep();
         if (active.Count == 0) return false;
+        try { Pass(); } finally { Sweep(); }
+        return true;
+    }
+
+    // Whoever has ended goes, and with it its cache, or it stays among those that are kept.
+    void Sweep()
+    {
+        for (int i = active.Count - 1; i >= 0; i--) if (active[i].Ended) { Retire(active[i]); active.RemoveAt(i); }
+    }
+
+    void Pass()
+    {
         if (pieces.Length < active.Count) (pieces, readers) = (new Piece[active.Count + 8], new Writing[active.Count + 8]);
         // Those who write go first, and share the pass with as much reading as the chunk allows.
         int n = 0, room = options.Chunk;
@@ -72,11 +84,10 @@ public sealed class Batcher(LanguageModel model, Tokenizer tokenizer, BatchOptio
         try { model.Forward(pieces.AsSpan(0, n), logits); }
         catch (Exception e) when (e is not OutOfMemoryException)
         {
-            if (n > 1) { for (int i = 0; i < n; i++) One(i); return true; }
-            readers[0].End(Finish.Failed, e); return true;
+            if (n > 1) for (int i = 0; i < n; i++) One(i); else readers[0].End(Finish.Failed, e);
+            return;
         }
         for (int i = 0; i < n; i++) Took(readers[i], pieces[i].Length, logits.AsSpan(i * model.Vocabulary, model.Vocabulary));
-        return true;
     }
 
     // Whoever made a pass fail is found by going alone.

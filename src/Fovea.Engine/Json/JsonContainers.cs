@@ -14,7 +14,8 @@ sealed class ObjectForm(IReadOnlyList<(string Name, JsonForm Value)> members, IR
             if (named || first) Names(b, rest, into);
             if (named) return;
             if (b == '}' && of.Required.IsSubsetOf(seen)) Then(null, rest, into);
-            else if (b == ',' && !first) Then(Space.Some, new(new Members(of, seen, false, named: true), rest), into);
+            // A comma promises another member, so one must be left.
+            else if (b == ',' && !first && (of.Others is not null || seen.Count < of.All.Count)) Then(Space.Some, new(new Members(of, seen, false, named: true), rest), into);
         }
 
         void Names(byte b, Reading? rest, List<Reading> into)

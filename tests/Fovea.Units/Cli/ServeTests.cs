@@ -74,6 +74,7 @@ public class ServeTests
         for (int seed = 1; seed < 6; seed++)
         {
             var (_, r) = await s.Post("/v1/chat/completions", """{"messages":[{"role":"user","content":"x"}],"seed":SEED,"max_tokens":120,"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":SCHEMA}}}""".Replace("SEED", $"{seed}").Replace("SCHEMA", schema));
+            Assert.True(r["choices"] is not null, r.ToJsonString());
             var made = JsonNode.Parse((string)r["choices"]![0]!["message"]!["content"]!)!;
             Assert.Contains((string)made["kind"]!, (string[])["lamp", "boat"]); Assert.Equal(2, made.AsObject().Count); Assert.Equal("stop", (string)r["choices"]![0]!["finish_reason"]!);
         }

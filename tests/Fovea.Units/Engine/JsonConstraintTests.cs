@@ -29,6 +29,22 @@ public class JsonConstraintTests
     public void What_a_schema_asks_that_is_not_kept_is_refused(string schema, string message) => Assert.Contains(message, Assert.Throws<ArgumentException>(() => JsonSchema.Parse(JsonDocument.Parse(schema).RootElement)).Message);
 
     [Fact]
+    public void Nothing_leads_where_nothing_follows()
+    {
+        // Every way of a small schema is walked to its end.
+        const string schema = """{"type":"object","properties":{"a":{"enum":["x"]},"b":{"type":"array","items":{"type":"boolean"},"maxItems":1}},"required":["a"]}"""; byte[] letters = Encoding.UTF8.GetBytes("{}[]\",:abxtruefls"); int ends = 0;
+        void Walk(string text)
+        {
+            var c = new JsonConstraint(JsonSchema.Parse(JsonDocument.Parse(schema).RootElement)); c.Accept(Encoding.UTF8.GetBytes(text));
+            int ways = c.Complete ? 1 : 0; ends += ways;
+            foreach (byte b in letters) if (c.Allows([b])) { ways++; Walk(text + (char)b); }
+            Assert.True(ways > 0, text);
+        }
+        Walk("{");
+        Assert.Equal(7, ends);      // a; a with three arrays behind it; three arrays with a behind them
+    }
+
+    [Fact]
     public void Random_walks_through_a_constraint_are_json()
     {
         byte[] letters = Encoding.UTF8.GetBytes("{}[]\",:0123456789.-eE+truefalsnb \\u\u00e9");
