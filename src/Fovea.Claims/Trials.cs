@@ -64,6 +64,14 @@ static class Trials
         return points.Sum(p => (Math.Log(p.X) - x) * (Math.Log(p.Y) - y)) / points.Sum(p => Math.Pow(Math.Log(p.X) - x, 2));
     }
 
+    /// <summary>Spearman's correlation of two lists of numbers; equal ones share their mean rank.</summary>
+    public static double RankCorrelation(double[] a, double[] b)
+    {
+        double[] Ranks(double[] x) => [.. x.Select(v => x.Count(u => u < v) + (x.Count(u => u == v) - 1) / 2.0)];
+        double[] ra = Ranks(a), rb = Ranks(b); double ma = ra.Average(), mb = rb.Average();
+        return ra.Zip(rb, (p, q) => (p - ma) * (q - mb)).Sum() / Math.Sqrt(ra.Sum(p => (p - ma) * (p - ma)) * rb.Sum(q => (q - mb) * (q - mb)));
+    }
+
     /// <summary>The largest difference between two lists of numbers; infinite if one is not a number.</summary>
     public static double Difference(IEnumerable<double> a, IEnumerable<double> b) => a.Zip(b, (x, y) => double.IsNaN(x - y) ? double.PositiveInfinity : Math.Abs(x - y)).Max();
     public static double Difference(Tensor a, Tensor b) => Difference(Wide(a.Span), Wide(b.Span));

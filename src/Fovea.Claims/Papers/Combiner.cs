@@ -4,8 +4,10 @@ using Fovea.Models;
 namespace Fovea.Claims;
 
 /// <summary>
-/// Combiner-Fixed: exact properties, and one-layer models of 64 channels and 4 heads on rows of 256 tokens with one needle: dense, Combiner with segments of 16, and the fixed pattern of sparse transformers (own segment and the
-/// last token of each earlier one). Ablated: the sparse pattern in place of Combiner. The Axial and LogSparse variants and the images of the catalogue are not here.
+/// Combiner-Fixed and -Axial: exact properties, and one-layer models of 64 channels and 4 heads on rows of 256 tokens with one needle: dense, Combiner with segments of 16, and the fixed pattern of sparse transformers (own segment and the
+/// last token of each earlier one). Ablated: the sparse pattern in place of Combiner. The LogSparse variant is not here, nor the
+/// images of the catalogue: two layers of 48 channels code a pixel of a binary picture of a shape, 16 × 16, in 0.135 bits with Combiner-Axial, in 0.131 with dense attention and in 0.123 with a window of as many tokens, which finds all that
+/// such pictures tell in the two rows before; with a tenth of the pixels turned over in 0.583, and 0.586 with the window.
 /// </summary>
 [Paper("combiner")]
 public static class Combiner
@@ -21,6 +23,7 @@ public static class Combiner
     }
     sealed class SparseFixed(AttentionConfig c, Weights w, int size) : SoftmaxAttention<Plain, SegmentEnds>(c, w, new(), new(size));
     static Attention Layer(ClaimRun run, int segment, AttentionConfig? c = null, Weights? w = null) => run.Ablated ? new SparseFixed(c ?? Config, w ?? W(run), segment) : new CombinerAttention(c ?? Config, w ?? W(run), segment);
+    static Attention Grid(ClaimRun run, int columns, AttentionConfig? c = null, Weights? w = null) => run.Ablated ? new SparseFixed(c ?? Config, w ?? W(run), columns) : new AxialCombinerAttention(c ?? Config, w ?? W(run), columns);
     static Weights W(ClaimRun run) => Weights.Random(run.Rng["weights"]);
 
     /// <summary>The weight that each token gets from each query, [N,N] per head: values are the rows of the identity, which outputs then are weights.</summary>
@@ -46,17 +49,21 @@ public static class Combiner
             for (int i = 0; i < n; i++) { double row = 0; for (int j = 0; j < n; j++) { row += p[i, j]; if (j <= i) least = Math.Min(least, p[i, j]); else sum = Math.Max(sum, Math.Abs(p[i, j])); } sum = Math.Max(sum, Math.Abs(row - 1)); }
             return (sum, least);
         }
-        var (s, l) = Of(w => Layer(run, 8, one, w)); var (_, sparse) = Of(w => new SparseFixed(one, w, 8));
-        return Evidence.All(Evidence.AtMost(s, 1e-5, "", "rows away from 1, weights of the future from 0"), Evidence.AtLeast(l, 1e-6, "", "least causal weight"), Evidence.AtMost(sparse, 0, "", "least causal weight of the sparse pattern"));
+        var (s, l) = Of(w => Layer(run, 8, one, w)); var (axial, least) = Of(w => Grid(run, 8, one, w)); var (_, sparse) = Of(w => new SparseFixed(one, w, 8));
+        return Evidence.All(Evidence.AtMost(Math.Max(s, axial), 1e-5, "", "rows away from 1, weights of the future from 0"), Evidence.AtLeast(Math.Min(l, least), 1e-6, "", "least causal weight"), Evidence.AtMost(sparse, 0, "", "least causal weight of the sparse pattern"));
     }
 
-    [Claim("One segment, and segments of one token, are dense attention; it decodes as it trains, and its gradients are those of its plain form", Quick = true)]
+    [Claim("One segment or row, and those of one token, are dense attention; both forms decode as they train, and their gradients are those of their plain forms", Quick = true)]
     public static Evidence Exact(ClaimRun run)
     {
-        const int n = 150; var x = Trials.Draw(run.Rng["x"], [1, n, Dim]); var dense = new SoftmaxAttention(Config, W(run)).Forward(x, Pass.Eval); var (o, g) = Forms.FusedAndPlain(run.Rng, Layer(run, Segment), n, Dim);
-        double Apart(int segment) => SmallRuns.Apart(dense.Span, Layer(run, segment).Forward(x, Pass.Eval).Span);
-        return Evidence.All(Evidence.AtMost(Apart(n), 1e-4, "", "one segment from dense attention"), Evidence.AtMost(Apart(1), 1e-4, "", "segments of one token from dense attention"),
-            Evidence.AtMost(Forms.Decoded(run.Rng, Layer(run, Segment), n, Dim).Difference, 1e-5, "", "token by token"), Evidence.AtMost(o, 1e-4, "", "fused from plain"), Evidence.AtMost(g, 1e-4, "", "gradients"));
+        const int n = 150; var x = Trials.Draw(run.Rng["x"], [1, n, Dim]); var dense = new SoftmaxAttention(Config, W(run)).Forward(x, Pass.Eval); double one = 0, single = 0, step = 0, fused = 0, gradients = 0;
+        foreach (var make in (Func<int, Attention>[])[size => Layer(run, size), size => Grid(run, size)])
+        {
+            double Apart(int size) => SmallRuns.Apart(dense.Span, make(size).Forward(x, Pass.Eval).Span); var (o, g) = Forms.FusedAndPlain(run.Rng, make(Segment), n, Dim);
+            (one, single, step, fused, gradients) = (Math.Max(one, Apart(n)), Math.Max(single, Apart(1)), Math.Max(step, Forms.Decoded(run.Rng, make(Segment), n, Dim).Difference), Math.Max(fused, o), Math.Max(gradients, g));
+        }
+        return Evidence.All(Evidence.AtMost(one, 1e-4, "", "one segment from dense attention"), Evidence.AtMost(single, 1e-4, "", "segments of one token from dense attention"), Evidence.AtMost(step, 1e-5, "", "token by token"),
+            Evidence.AtMost(fused, 1e-4, "", "fused from plain"), Evidence.AtMost(gradients, 1e-4, "", "gradients"));
     }
 
     [Claim("Work grows as N√N with segments of √N tokens, that of dense attention as N²: 512 to 8,192 tokens", Quick = true)]

@@ -68,13 +68,7 @@ public static class Gna
         double[] t = Trials.Fastest(run, 10, [Timed(() => Softmax.Fused<Plain, Everything, SoftmaxWeights>(x, x, x, new(), new(), new())), Timed(() => Fused(x, new Neighbourhood(Square(run, 16, 8), tiled: false))), .. made.Select(g => Timed(() => Fused(x, g)))]);
         double[] measured = [.. t.Skip(2).Select(s => t[0] / s)], simulated = [.. made.Select(g => TileSimulator.InOrder(g, queries, keys).Bound)];
         double best = Enumerable.Range(0, 3).Min(w => measured.AsSpan(4 * w + 1, 3).ToArray().Max() / measured[4 * w]); string notes = string.Join(", ", grids.Select((g, i) => $"{g.Item1}/{g.Item2} {measured[i]:f1} of {simulated[i]:f1}"));
-        return Evidence.All(Evidence.AtLeast(Spearman(measured, simulated), 0.85, "", $"rank correlation ({notes})"), Evidence.AtLeast(measured[3] / 16, 0.6, "", "windows of 16 with stride 16, share of the bound"),
+        return Evidence.All(Evidence.AtLeast(Trials.RankCorrelation(measured, simulated), 0.85, "", $"rank correlation ({notes})"), Evidence.AtLeast(measured[3] / 16, 0.6, "", "windows of 16 with stride 16, share of the bound"),
             Evidence.AtLeast(best, 1.05, "", "best stride over stride 1, the least of three windows"), Evidence.AtLeast(t[1] / t[4], 1.1, "", "rows over tiles of the grid, windows of 16 with stride 8"));
-    }
-    static double Spearman(double[] a, double[] b)
-    {
-        double[] Ranks(double[] x) => [.. x.Select(v => x.Count(u => u < v) + (x.Count(u => u == v) - 1) / 2.0)];
-        double[] ra = Ranks(a), rb = Ranks(b); double ma = ra.Average(), mb = rb.Average();
-        return ra.Zip(rb, (p, q) => (p - ma) * (q - mb)).Sum() / Math.Sqrt(ra.Sum(p => (p - ma) * (p - ma)) * rb.Sum(q => (q - mb) * (q - mb)));
     }
 }

@@ -10,14 +10,17 @@ public sealed class SlowNet
 {
     readonly Linear[] mix, waves; readonly Tensor[] centre, width; readonly Linear output; readonly int dim, layers;
 
-    public SlowNet(Weights w, int dim, int outputs, int hidden = 8, int layers = 3)
+    /// <param name="points">What it makes is added up over so many places: the output layer begins smaller by its root.</param>
+    public SlowNet(Weights w, int dim, int outputs, int hidden = 8, int layers = 3, int points = 1)
     {
         (this.dim, this.layers) = (dim, layers);
-        waves = [.. Enumerable.Range(0, layers).Select(i => Wave(w["wave"][i], dim, hidden))]; mix = [.. Enumerable.Range(0, layers - 1).Select(i => new Linear(w["mix"][i], hidden, hidden, bias: true))];
+        waves = [.. Enumerable.Range(0, layers).Select(i => Wave(w["wave"][i], dim, hidden))]; mix = [.. Enumerable.Range(0, layers - 1).Select(i => Mix(w["mix"][i], hidden))];
         centre = [.. Enumerable.Range(0, layers).Select(i => w["centre"][i].Get("weight", [hidden, dim]))]; width = [.. Enumerable.Range(0, layers).Select(i => w["width"][i].Get("weight", [hidden], Init.Ones))];
-        output = new(w["out"], hidden, outputs, bias: true);
-        // Frequencies of a few half waves over the square.
-        static Linear Wave(Weights w, int dim, int hidden) { var l = new Linear(w, dim, hidden, bias: true); w.Get("weight", [hidden, dim]); w.Get("bias", [hidden], Init.Zeros); return l; }
+        w["out"].Get("weight", [outputs, hidden], t => w["out"].Rng["weight"].Normal(t.Span, 1 / Real.Sqrt(hidden * points))); output = new(w["out"], hidden, outputs, bias: true);
+        // Any phase (the sine takes six times this): without one all filters are 0 in the middle, where a local kernel has its pixel.
+        static Linear Wave(Weights w, int dim, int hidden) { w.Get("bias", [hidden], t => { for (int i = 0; i < hidden; i++) t.Span[i] = (Real)((2 * w.Rng["bias"].Uniform(i) - 1) * Math.PI / 6); }); return new(w, dim, hidden, bias: true); }
+        // Biases of 1, so that a layer is its filter plus what it mixes, and a product of small numbers only where it has to be.
+        static Linear Mix(Weights w, int hidden) { w.Get("bias", [hidden], Init.Ones); return new(w, hidden, hidden, bias: true); }
     }
 
     /// <summary>The points of a grid of these sizes, each axis from −1 to 1, [P,D].</summary>
@@ -36,7 +39,7 @@ public sealed class SlowNet
         for (int i = 0; i < layers; i++)
         {
             var distance = c.Square().Sum(1) - c.MatMulT(centre[i]) * 2 + centre[i].Square().Sum(1).Reshape([centre[i].Shape[0]]);
-            var g = (distance * width[i].Square() * (Real)(-0.5)).Exp() * (waves[i].Forward(c) * 3).Sin();
+            var g = (distance * width[i].Square() * (Real)(-0.5)).Exp() * (waves[i].Forward(c) * 6).Sin();
             h = h is null ? g : mix[i - 1].Forward(h) * g;
         }
         return output.Forward(h!).Transpose();
@@ -58,11 +61,11 @@ public static class HyperZzw
     /// <summary>Its elementwise form for sequences, (x ∘ K) ∘ x, linear in the number of places; x [B,C,N], K [C,N].</summary>
     public static Tensor Elementwise(Tensor x, Tensor kernel) => x * kernel * x;
 
-    /// <summary>Local: x [B,C,H,W] convolved channel by channel with a k × k kernel of its own for every image, the slow kernel [C,k,k] times what the map source [B,C,H,W] shows when it is averaged to k × k.</summary>
-    public static Tensor Local(Tensor x, Tensor kernel, Tensor source)
+    /// <summary>Local: x [B,C,H,W] convolved channel by channel with a k × k kernel of its own for every image, the slow kernel [C,k,k] times 1 + what the map source [B,C,H,W] shows when it is averaged to k × k and its channels are mixed by [C,C].</summary>
+    public static Tensor Local(Tensor x, Tensor kernel, Tensor source, Tensor shown)
     {
-        var (b, c, h, w) = x.Shape; int k = kernel.Shape[1]; Check.Shape(kernel, [c, k, k]); Check.Shape(source, x.Shape);
-        return Depthwise(x, Averaged(source, k) * kernel);
+        var (b, c, h, w) = x.Shape; int k = kernel.Shape[1]; Check.Shape(kernel, [c, k, k]); Check.Shape(source, x.Shape); Check.Shape(shown, [c, c]);
+        return Depthwise(x, (Mix(Averaged(source, k), shown) + 1) * kernel);
     }
 
     /// <summary>Means over a grid of k × k cells, [B,C,H,W] → [B,C,k,k]; cells of a side that k does not divide differ by one pixel.</summary>

@@ -2,37 +2,52 @@ using Fovea.Mechanisms;
 namespace Fovea.Models;
 
 /// <summary>
-/// A block of slow and fast nets (hyperzzw, §3.3): with G = x ∘ K_g, m = std(mix x), h = std(hyper-mix x) and f = std(RGU₁ x + RGU₂ G), ten branches are standardised and concatenated: G·f, G·m, G·h, σ(G·f) ∘ G·f, f, the
-/// interaction of G·f and x through channel and spatial gates, and four local convolutions (kernels from x, h, m, x; maps h, x, x, m), each plus a number; a linear bottleneck and GELU make the output. RGU(x) = W₁x ∘ σ(W₂x).
-/// Nothing is added to what came in. What the paper leaves open: branches are standardised before the bottleneck, and GELU follows it, without which the mean over standardised maps would be zero.
+/// A block of slow and fast nets (hyperzzw, §3.3): with G = x ∘ K_g, m = std(mix x), h = std(hyper-mix x) and f = std(RGU₁ x + RGU₂ G), ten branches are concatenated: G·f, G·m, G·h, σ(G·f) ∘ G·f, f, the interaction of G·f and x through
+/// channel and spatial gates, and four local ones (kernels of 3, 9, 5 and 7 pixels from x, h, m, x; maps h, x, x, m), each gelu(std(mix(convolution))) plus a number; a linear bottleneck and GELU make the output.
+/// RGU(x) = W_y gelu(std(W_k x ∘ W_q W_v x)). The slow kernel of a local branch is multiplied by 1 + what its map shows, averaged to its size and mixed, at first by 0: else every image has noise in its kernels before anything is learned.
+/// Nothing is added to what came in. As in the authors' code m, h, f and the insides of RGU and of local branches are standardised and products of maps are not. What leaves the bottleneck is not either, where they standardise groups of
+/// channels by image and batch: by image alone, what a channel weighs is lost before the mean over pixels reads it.
 /// </summary>
 [From("hyperzzw", "§3.3")]
 public sealed class SlowFastBlock
 {
-    readonly SlowNet global, channel, gate; readonly SlowNet[] local; readonly Tensor enter, mix, a1, b1, a2, b2, channelGate, bias, exit; readonly int side; readonly bool constant;
+    static readonly int[] Sizes = [3, 9, 5, 7];
+    readonly SlowNet global, channel, gate; readonly Near[] local; readonly Unit first, second; readonly Tensor enter, mix, channelGate, exit; readonly int side; readonly bool constant;
 
     /// <param name="constant">True: K_g is one learned number per channel instead of a slow net's.</param>
-    public SlowFastBlock(Weights w, int inputs, int channels, int side, int kernel = 3, bool constant = false)
+    public SlowFastBlock(Weights w, int inputs, int channels, int side, bool constant = false)
     {
-        (this.side, this.constant, Kernel) = (side, constant, kernel);
-        enter = w.Get("enter", [channels, inputs]); mix = w.Get("mix", [channels, channels]); channelGate = w.Get("channel_gate", [channels, channels]); bias = w.Get("bias", [4], Init.Zeros);
-        a1 = w.Get("rgu1_a", [channels, channels]); b1 = w.Get("rgu1_b", [channels, channels]); a2 = w.Get("rgu2_a", [channels, channels]); b2 = w.Get("rgu2_b", [channels, channels]); exit = w.Get("exit", [2 * channels, 10 * channels]);
-        global = new(w["slow"]["global"], 2, channels); channel = new(w["slow"]["channel"], 2, 1); gate = new(w["slow"]["gate"], 2, 1); local = [.. Enumerable.Range(0, 4).Select(i => new SlowNet(w["slow"]["local"][i], 2, channels, 4, 2))];
+        (this.side, this.constant) = (side, constant);
+        enter = w.Get("enter", [channels, inputs]); mix = w.Get("mix", [channels, channels]); channelGate = w.Get("channel_gate", [channels, channels]); exit = w.Get("exit", [2 * channels, 10 * channels]);
+        (first, second) = (new(w["rgu"][0], channels), new(w["rgu"][1], channels)); local = [.. Sizes.Select((k, i) => new Near(w["local"][i], w["slow"]["local"][i], channels, k))];
+        global = new(w["slow"]["global"], 2, channels, points: side * side); channel = new(w["slow"]["channel"], 2, 1); gate = new(w["slow"]["gate"], 2, 1);
     }
-    int Kernel { get; }
 
-    /// <summary>x [B,In,S,S] → [B,2C,S,S], the global kernel [C,S,S] and the standardised branches.</summary>
-    public (Tensor Y, Tensor Global, Tensor[] Branches) Forward(Tensor x)
+    sealed class Unit(Weights w, int channels)
+    {
+        readonly Tensor k = w.Get("k", [channels, channels]), v = w.Get("v", [channels, channels]), q = w.Get("q", [channels, channels]), y = w.Get("y", [channels, channels]);
+        public Tensor Forward(Tensor x) => HyperZzw.Mix(HyperZzw.Standardise(HyperZzw.Mix(x, k) * HyperZzw.Mix(HyperZzw.Mix(x, v), q)).Gelu(), y);
+    }
+
+    sealed class Near(Weights w, Weights slow, int channels, int size)
+    {
+        readonly SlowNet kernel = new(slow, 2, channels, 8, 2); readonly Tensor shown = w.Get("shown", [channels, channels], Init.Zeros), mix = w.Get("mix", [channels, channels]), bias = w.Get("bias", [1], Init.Zeros);
+        public Tensor Forward(Tensor source, Tensor map) =>
+            HyperZzw.Standardise(HyperZzw.Mix(HyperZzw.Local(map, kernel.Forward(SlowNet.Grid(size, size)).Reshape([channels, size, size]), source, shown), mix)).Gelu() + bias;
+    }
+
+    /// <summary>x [B,In,S,S] → [B,2C,S,S], the global kernel [C,S,S], and m, h and f, which are standardised over pixels.</summary>
+    public (Tensor Y, Tensor Global, Tensor[] Standardised) Forward(Tensor x)
     {
         int c = mix.Shape[0]; var grid = SlowNet.Grid(side, side); x = HyperZzw.Mix(x, enter); var b = x.Shape[0];
         Tensor k = global.Forward(grid).Reshape([c, side, side]); if (constant) k = k.Reshape([c, side * side]).Mean(1).Reshape([c, 1, 1]).Expand([c, side, side]);
-        Tensor Std(Tensor t) => HyperZzw.Standardise(t); Tensor Rgu(Tensor t, Tensor one, Tensor two) => HyperZzw.Mix(t, one) * HyperZzw.Mix(t, two).Sigmoid();
-        var g = x * k; Tensor m = Std(HyperZzw.Mix(x, mix)), h = Std(HyperZzw.Mix(x, channel.Forward(SlowNet.Grid(c, c)).Reshape([c, c]))), f = Std(Rgu(x, a1, b1) + Rgu(g, a2, b2));
+        static Tensor Std(Tensor t) => HyperZzw.Standardise(t);
+        Tensor m = Std(HyperZzw.Mix(x, mix)), h = Std(HyperZzw.Mix(x, channel.Forward(SlowNet.Grid(c, c)).Reshape([c, c]))), f = Std(first.Forward(x) + second.Forward(x * k));
         Tensor gf = HyperZzw.Global(x, k, f), channels = gf.Reshape([b, c, side * side]).Mean(2).Reshape([b, c]).MatMulT(channelGate).Sigmoid().Reshape([b, c, 1, 1]);
-        var space = (gf.Mean(1) * gate.Forward(grid).Reshape([1, side, side])).Sigmoid(); Tensor inter = x * channels * space; var points = SlowNet.Grid(Kernel, Kernel);
-        Tensor Near(int i, Tensor source, Tensor map) => HyperZzw.Local(map, local[i].Forward(points).Reshape([c, Kernel, Kernel]), source) + bias.Slice(0, i, i + 1);
-        Tensor[] branches = [Std(gf), Std(HyperZzw.Global(x, k, m)), Std(HyperZzw.Global(x, k, h)), Std(gf.Sigmoid() * gf), f, Std(inter), Std(Near(0, x, h)), Std(Near(1, h, x)), Std(Near(2, m, x)), Std(Near(3, x, m))];
-        return (HyperZzw.Mix(Tensor.Concat(1, branches), exit).Gelu(), k, branches);
+        var space = (gf.Mean(1) * gate.Forward(grid).Reshape([1, side, side])).Sigmoid(); Tensor inter = x * channels * space;
+        Tensor[] branches = [gf, HyperZzw.Global(x, k, m), HyperZzw.Global(x, k, h), gf.Sigmoid() * gf, f, inter, local[0].Forward(x, h), local[1].Forward(h, x), local[2].Forward(m, x), local[3].Forward(x, m)];
+        var y = HyperZzw.Mix(Tensor.Concat(1, branches), exit).Gelu();
+        return (y, k, [m, h, f]);
     }
 }
 
@@ -43,7 +58,7 @@ public sealed class SlowFastBlock
 [From("hyperzzw", "§3.4")]
 public sealed class Terminator(Weights w, int classes, int side, int channels = 16, int blocks = 3, double slowLoss = 0.1, bool constant = false)
 {
-    readonly SlowFastBlock[] blocks = [.. Enumerable.Range(0, blocks).Select(i => new SlowFastBlock(w["blocks"][i], i == 0 ? 3 : 2 * channels, channels, side, 3, constant))]; readonly Linear head = new(w["head"], 2 * channels, classes, bias: true);
+    readonly SlowFastBlock[] blocks = [.. Enumerable.Range(0, blocks).Select(i => new SlowFastBlock(w["blocks"][i], i == 0 ? 3 : 2 * channels, channels, side, constant))]; readonly Linear head = new(w["head"], 2 * channels, classes, bias: true);
     public IReadOnlyList<SlowFastBlock> Blocks => blocks;
 
     /// <summary>images [B,3,S,S] → logits [B,V].</summary>
