@@ -17,7 +17,10 @@ sealed class ApiAnswers(string model, Tokenizer tokenizer, TimeProvider clock)
     public static string Ended(Finish finish) => finish is Finish.EndToken or Finish.StopText or Finish.Constraint ? "stop" : "length";
     static JsonObject Usage(Writing w) => new()
     {
-        ["prompt_tokens"] = w.Request.Prompt.Length, ["completion_tokens"] = w.WrittenTokens, ["total_tokens"] = w.Request.Prompt.Length + w.WrittenTokens, ["prompt_tokens_details"] = new JsonObject { ["cached_tokens"] = w.SharedTokens },
+        ["prompt_tokens"] = w.Request.Prompt.Length,
+        ["completion_tokens"] = w.WrittenTokens,
+        ["total_tokens"] = w.Request.Prompt.Length + w.WrittenTokens,
+        ["prompt_tokens_details"] = new JsonObject { ["cached_tokens"] = w.SharedTokens },
     };
 
     /// <summary>One answer as a whole, or as events while it is written.</summary>
@@ -69,17 +72,21 @@ sealed class ApiAnswers(string model, Tokenizer tokenizer, TimeProvider clock)
     JsonObject Likely(int token, double p) => new() { ["token"] = Name(token), ["logprob"] = Math.Max(-9999, p), ["bytes"] = new JsonArray([.. tokenizer.Piece(token, showControl: true).Select(b => (JsonNode)(int)b)]) };
     JsonObject ChatProbabilities(List<Written> told) => new()
     {
-        ["content"] = new JsonArray([.. told.Select(w => { var one = Likely(w.Token, w.LogProbability); one["top_logprobs"] = new JsonArray([.. (w.Others ?? []).Select(o => Likely(o.Token, o.LogProbability))]); return (JsonNode)one; })]), ["refusal"] = null,
+        ["content"] = new JsonArray([.. told.Select(w => { var one = Likely(w.Token, w.LogProbability); one["top_logprobs"] = new JsonArray([.. (w.Others ?? []).Select(o => Likely(o.Token, o.LogProbability))]); return (JsonNode)one; })]),
+        ["refusal"] = null,
     };
     JsonObject PlainProbabilities(List<Written> told) => new()
     {
-        ["tokens"] = new JsonArray([.. told.Select(w => (JsonNode)Name(w.Token))]), ["token_logprobs"] = new JsonArray([.. told.Select(w => (JsonNode)Math.Max(-9999, w.LogProbability))]),
+        ["tokens"] = new JsonArray([.. told.Select(w => (JsonNode)Name(w.Token))]),
+        ["token_logprobs"] = new JsonArray([.. told.Select(w => (JsonNode)Math.Max(-9999, w.LogProbability))]),
         ["top_logprobs"] = new JsonArray([.. told.Select(w => { var top = new JsonObject(); foreach (var o in w.Others ?? []) top[Name(o.Token)] = Math.Max(-9999, o.LogProbability); return (JsonNode)top; })]),
     };
 
     public JsonObject Embeddings(IReadOnlyList<float[]> vectors, int tokens, bool base64) => new()
     {
-        ["object"] = "list", ["model"] = model, ["usage"] = new JsonObject { ["prompt_tokens"] = tokens, ["total_tokens"] = tokens },
+        ["object"] = "list",
+        ["model"] = model,
+        ["usage"] = new JsonObject { ["prompt_tokens"] = tokens, ["total_tokens"] = tokens },
         ["data"] = new JsonArray([.. vectors.Select((v, i) => (JsonNode)new JsonObject { ["object"] = "embedding", ["index"] = i, ["embedding"] = base64 ? JsonValue.Create(Convert.ToBase64String(System.Runtime.InteropServices.MemoryMarshal.AsBytes(v.AsSpan()))) : new JsonArray([.. v.Select(x => (JsonNode)x)]) })]),
     };
     public JsonObject Models() => new() { ["object"] = "list", ["data"] = new JsonArray(Model()) };

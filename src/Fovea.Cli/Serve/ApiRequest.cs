@@ -50,11 +50,24 @@ readonly struct ApiFields(JsonElement root)
         }
         return new(prompt)
         {
-            MaxTokens = most, Stop = Texts("stop", 16), LogProbs = logProbs, Overflow = Overflow.Stop, Constraint = Constraint(), Cancel = cancel,
+            MaxTokens = most,
+            Stop = Texts("stop", 16),
+            LogProbs = logProbs,
+            Overflow = Overflow.Stop,
+            Constraint = Constraint(),
+            Cancel = cancel,
             Sampling = new Sampling
             {
-                Temperature = Number("temperature", 1, 0, 2), TopP = Math.Max(1e-9, Number("top_p", 1, 0, 1)), TopK = Whole("top_k", 0, 0, 1 << 20), MinP = Number("min_p", 0, 0, 1), RepetitionPenalty = Number("repetition_penalty", 1, 0.01, 100),
-                FrequencyPenalty = Number("frequency_penalty", 0, -2, 2), PresencePenalty = Number("presence_penalty", 0, -2, 2), PenaltyLength = 1 << 20, Bias = bias, Seed = (ulong)Number("seed", 1, long.MinValue, long.MaxValue),
+                Temperature = Number("temperature", 1, 0, 2),
+                TopP = Math.Max(1e-9, Number("top_p", 1, 0, 1)),
+                TopK = Whole("top_k", 0, 0, 1 << 20),
+                MinP = Number("min_p", 0, 0, 1),
+                RepetitionPenalty = Number("repetition_penalty", 1, 0.01, 100),
+                FrequencyPenalty = Number("frequency_penalty", 0, -2, 2),
+                PresencePenalty = Number("presence_penalty", 0, -2, 2),
+                PenaltyLength = 1 << 20,
+                Bias = bias,
+                Seed = (ulong)Number("seed", 1, long.MinValue, long.MaxValue),
             },
         };
     }
@@ -67,7 +80,8 @@ readonly struct ApiFields(JsonElement root)
         {
             return type switch
             {
-                "text" => null, "json_object" => new(),
+                "text" => null,
+                "json_object" => new(),
                 "json_schema" => format.Any("json_schema") is { ValueKind: JsonValueKind.Object } s && s.TryGetProperty("schema", out var schema) ? new(JsonSchema.Parse(schema)) : throw new ApiException(400, "'response_format' has no json_schema.schema", "response_format"),
                 _ => throw new ApiException(400, $"'response_format' is of type '{type}', expected text, json_object or json_schema", "response_format"),
             };

@@ -49,8 +49,20 @@ sealed class TrainingRun
         new GgufWriter("llama").Set("general.name", "fovea").Vocabulary(merges).Decoder(config, weights, kind).Save(path);
         var facts = new JsonObject
         {
-            ["seed"] = plan.Seed, ["dim"] = plan.Dim, ["layers"] = plan.Layers, ["heads"] = plan.Heads, ["kvHeads"] = plan.KvHeads, ["hidden"] = plan.Hidden, ["vocabulary"] = config.Vocabulary, ["phases"] = string.Join(',', plan.Phases.Select(p => p.ToString())),
-            ["tokensPerStep"] = rows * plan.Longest, ["rate"] = plan.Rate, ["parameters"] = weights.Count, ["kind"] = kind.ToString(), ["secondsOfLastRun"] = Math.Round(seconds), ["stepsOfLastRun"] = plan.Steps - first,
+            ["seed"] = plan.Seed,
+            ["dim"] = plan.Dim,
+            ["layers"] = plan.Layers,
+            ["heads"] = plan.Heads,
+            ["kvHeads"] = plan.KvHeads,
+            ["hidden"] = plan.Hidden,
+            ["vocabulary"] = config.Vocabulary,
+            ["phases"] = string.Join(',', plan.Phases.Select(p => p.ToString())),
+            ["tokensPerStep"] = rows * plan.Longest,
+            ["rate"] = plan.Rate,
+            ["parameters"] = weights.Count,
+            ["kind"] = kind.ToString(),
+            ["secondsOfLastRun"] = Math.Round(seconds),
+            ["stepsOfLastRun"] = plan.Steps - first,
             ["loss"] = new JsonArray([.. trainer.Losses.Chunk(20).Select(c => (JsonNode)Math.Round(c.Average(), 4))]),
         };
         AtomicFile.WriteText(CurveFile, Output.Text(facts) + "\n");

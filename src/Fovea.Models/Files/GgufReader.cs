@@ -79,7 +79,10 @@ ref struct GgufReader(ReadOnlySpan<byte> bytes, string file)
     /// <summary>Bytes of a value of fixed size.</summary>
     public static int Size(GgufType type) => type switch
     {
-        GgufType.U8 or GgufType.I8 or GgufType.Flag => 1, GgufType.U16 or GgufType.I16 => 2, GgufType.U32 or GgufType.I32 or GgufType.F32 => 4, _ => 8,
+        GgufType.U8 or GgufType.I8 or GgufType.Flag => 1,
+        GgufType.U16 or GgufType.I16 => 2,
+        GgufType.U32 or GgufType.I32 or GgufType.F32 => 4,
+        _ => 8,
     };
 
     readonly InvalidDataException Bad(string what) => new($"{file}: {what}");

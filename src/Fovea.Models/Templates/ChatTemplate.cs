@@ -75,11 +75,21 @@ public sealed class ChatTemplate
             if (format[i] != '%' || i + 1 == format.Length) { to.Append(format[i]); continue; }
             to.Append(format[++i] switch
             {
-                'Y' => now.ToString("yyyy", CultureInfo.InvariantCulture), 'y' => now.ToString("yy", CultureInfo.InvariantCulture), 'm' => now.ToString("MM", CultureInfo.InvariantCulture),
-                'B' => now.ToString("MMMM", CultureInfo.InvariantCulture), 'b' => now.ToString("MMM", CultureInfo.InvariantCulture), 'd' => now.ToString("dd", CultureInfo.InvariantCulture),
-                'A' => now.ToString("dddd", CultureInfo.InvariantCulture), 'a' => now.ToString("ddd", CultureInfo.InvariantCulture), 'H' => now.ToString("HH", CultureInfo.InvariantCulture),
-                'I' => now.ToString("hh", CultureInfo.InvariantCulture), 'M' => now.ToString("mm", CultureInfo.InvariantCulture), 'S' => now.ToString("ss", CultureInfo.InvariantCulture),
-                'p' => now.ToString("tt", CultureInfo.InvariantCulture), 'j' => now.DayOfYear.ToString("000", CultureInfo.InvariantCulture), '%' => "%",
+                'Y' => now.ToString("yyyy", CultureInfo.InvariantCulture),
+                'y' => now.ToString("yy", CultureInfo.InvariantCulture),
+                'm' => now.ToString("MM", CultureInfo.InvariantCulture),
+                'B' => now.ToString("MMMM", CultureInfo.InvariantCulture),
+                'b' => now.ToString("MMM", CultureInfo.InvariantCulture),
+                'd' => now.ToString("dd", CultureInfo.InvariantCulture),
+                'A' => now.ToString("dddd", CultureInfo.InvariantCulture),
+                'a' => now.ToString("ddd", CultureInfo.InvariantCulture),
+                'H' => now.ToString("HH", CultureInfo.InvariantCulture),
+                'I' => now.ToString("hh", CultureInfo.InvariantCulture),
+                'M' => now.ToString("mm", CultureInfo.InvariantCulture),
+                'S' => now.ToString("ss", CultureInfo.InvariantCulture),
+                'p' => now.ToString("tt", CultureInfo.InvariantCulture),
+                'j' => now.DayOfYear.ToString("000", CultureInfo.InvariantCulture),
+                '%' => "%",
                 var other => throw call.Bad($"does not know '%{other}'"),
             });
         }

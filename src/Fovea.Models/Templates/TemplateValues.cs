@@ -82,12 +82,26 @@ static class TemplateValues
 
     public static bool Truth(object? x) => x switch
     {
-        null or TemplateUndefined => false, bool b => b, long n => n != 0, double d => d != 0, string s => s.Length > 0, TemplateList l => l.Count > 0, TemplateMap { IsNamespace: false } m => m.Items.Count > 0, _ => true,
+        null or TemplateUndefined => false,
+        bool b => b,
+        long n => n != 0,
+        double d => d != 0,
+        string s => s.Length > 0,
+        TemplateList l => l.Count > 0,
+        TemplateMap { IsNamespace: false } m => m.Items.Count > 0,
+        _ => true,
     };
 
     public static string Kind(object? x) => x switch
     {
-        null => "none", TemplateUndefined => "undefined", bool => "a boolean", long or double => "a number", string => "a text", TemplateList => "a list", TemplateMap => "a map", _ => "a function",
+        null => "none",
+        TemplateUndefined => "undefined",
+        bool => "a boolean",
+        long or double => "a number",
+        string => "a text",
+        TemplateList => "a list",
+        TemplateMap => "a map",
+        _ => "a function",
     };
 
     public static bool Same(object? a, object? b, int depth = 0)

@@ -91,10 +91,22 @@ public class ServeTests
     }
 
     [Theory]
-    [InlineData("/v1/completions", "{", 400, "not JSON")] [InlineData("/v1/completions", "[]", 400, "expected an object")] [InlineData("/v1/completions", "{}", 400, "'prompt' is missing")] [InlineData("/v1/completions", """{"prompt":"a","temperature":3}""", 400, "a number from 0 to 2")]
-    [InlineData("/v1/completions", """{"prompt":"a","max_tokens":900}""", 400, "there is room for 400")] [InlineData("/v1/completions", """{"prompt":"a","n":2}""", 400, "'n' is not supported")] [InlineData("/v1/completions", """{"prompt":[1,999999]}""", 400, "token 999999")] [InlineData("/v1/completions", """{"prompt":["a","b"]}""", 400, "several prompts")]
-    [InlineData("/v1/chat/completions", """{"messages":[]}""", 400, "'messages' is missing")] [InlineData("/v1/chat/completions", """{"messages":[{"role":"user","content":7}]}""", 400, "expected a text")] [InlineData("/v1/chat/completions", """{"messages":[{"role":"user","content":"a"}],"response_format":{"type":"yaml"}}""", 400, "'yaml'")]
-    [InlineData("/v1/chat/completions", """{"messages":[{"role":"user","content":"a"}],"tools":[{}]}""", 400, "'tools' is not supported")] [InlineData("/v1/embeddings", """{"input":""}""", 200, "")] [InlineData("/v1/embeddings", """{"input":[]}""", 400, "'input' is missing")] [InlineData("/v1/nothing", "{}", 404, "there is no POST")] [InlineData("/v1/models", "{}", 405, "expected GET")]
+    [InlineData("/v1/completions", "{", 400, "not JSON")]
+    [InlineData("/v1/completions", "[]", 400, "expected an object")]
+    [InlineData("/v1/completions", "{}", 400, "'prompt' is missing")]
+    [InlineData("/v1/completions", """{"prompt":"a","temperature":3}""", 400, "a number from 0 to 2")]
+    [InlineData("/v1/completions", """{"prompt":"a","max_tokens":900}""", 400, "there is room for 400")]
+    [InlineData("/v1/completions", """{"prompt":"a","n":2}""", 400, "'n' is not supported")]
+    [InlineData("/v1/completions", """{"prompt":[1,999999]}""", 400, "token 999999")]
+    [InlineData("/v1/completions", """{"prompt":["a","b"]}""", 400, "several prompts")]
+    [InlineData("/v1/chat/completions", """{"messages":[]}""", 400, "'messages' is missing")]
+    [InlineData("/v1/chat/completions", """{"messages":[{"role":"user","content":7}]}""", 400, "expected a text")]
+    [InlineData("/v1/chat/completions", """{"messages":[{"role":"user","content":"a"}],"response_format":{"type":"yaml"}}""", 400, "'yaml'")]
+    [InlineData("/v1/chat/completions", """{"messages":[{"role":"user","content":"a"}],"tools":[{}]}""", 400, "'tools' is not supported")]
+    [InlineData("/v1/embeddings", """{"input":""}""", 200, "")]
+    [InlineData("/v1/embeddings", """{"input":[]}""", 400, "'input' is missing")]
+    [InlineData("/v1/nothing", "{}", 404, "there is no POST")]
+    [InlineData("/v1/models", "{}", 405, "expected GET")]
     public async Task What_is_wrong_with_a_request_is_told(string path, string body, int status, string message)
     {
         await using var s = await Running.Start();

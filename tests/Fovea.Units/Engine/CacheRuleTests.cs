@@ -18,7 +18,8 @@ public class CacheRuleTests
 
     [Fact] public void Heavy_hitters_are_half_of_the_budget_and_the_recent_ones_the_other() => Assert.Equal([1, 3, 6, 7], One(new H2o(), 4, new(8, mass: [1, 9, 2, 8, 3, 4, 0, 0])));
     [Fact] public void Key_norms_keep_the_small_ones() => Assert.Equal([0, 2, 3], One(new KeyNorm(), 3, new(4, keys: [0, 1, 3, 4, 1, 0, -1, -1], dim: 2)));
-    [Fact] public void SnapKv_pools_over_neighbours_and_keeps_its_window() =>
+    [Fact]
+    public void SnapKv_pools_over_neighbours_and_keeps_its_window() =>
         // Means over three: 0, 3, 3, 3, 0, 0 of the first six; the window is the last two.
         Assert.Equal([1, 2, 3, 6, 7], One(new SnapKv(2, 3), 5, new(8, window: [0, 0, 9, 0, 0, 0, 5, 5])));
     [Fact] public void SnapKv_without_pooling_keeps_the_weights() => Assert.Equal([2, 4, 6, 7], One(new SnapKv(2, 1), 4, new(8, window: [0, 0, 9, 0, 1, 0, 5, 5])));

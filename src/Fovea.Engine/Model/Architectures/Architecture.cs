@@ -92,8 +92,18 @@ public abstract class TransformerArchitecture : Architecture
         var layers = Enumerable.Range(0, s.Layers).Select(i => Layer(f, t, s, i, rotary)).ToList();
         return new(f)
         {
-            Name = Path.GetFileNameWithoutExtension(f.Path), Architecture = f.Architecture, Embedding = embedding, EmbeddingScale = EmbeddingScale(s), Positions = Positions(t, s), Layers = layers,
-            FinalNorm = Norm(t, "output_norm", s), Head = t.Has("output.weight") ? t.Matrix("output.weight", vocabulary, dim) : embedding, LogitCap = LogitCap(f), Length = s.Length, Parameters = t.Numbers, WeightBytes = t.Bytes,
+            Name = Path.GetFileNameWithoutExtension(f.Path),
+            Architecture = f.Architecture,
+            Embedding = embedding,
+            EmbeddingScale = EmbeddingScale(s),
+            Positions = Positions(t, s),
+            Layers = layers,
+            FinalNorm = Norm(t, "output_norm", s),
+            Head = t.Has("output.weight") ? t.Matrix("output.weight", vocabulary, dim) : embedding,
+            LogitCap = LogitCap(f),
+            Length = s.Length,
+            Parameters = t.Numbers,
+            WeightBytes = t.Bytes,
         };
     }
 

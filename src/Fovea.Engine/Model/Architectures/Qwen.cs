@@ -13,6 +13,7 @@ public sealed class Qwen3 : TransformerArchitecture
     public override IReadOnlyList<string> Names => ["qwen3"];
     protected override AttentionParts Change(AttentionParts a, ModelFile f, TensorReader t, string b, Sizes s) => a with
     {
-        QueryNorm = new RmsNormRows(t.Vector(b + "attn_q_norm.weight", s.HeadDim), s.Eps), KeyNorm = new RmsNormRows(t.Vector(b + "attn_k_norm.weight", s.HeadDim), s.Eps),
+        QueryNorm = new RmsNormRows(t.Vector(b + "attn_q_norm.weight", s.HeadDim), s.Eps),
+        KeyNorm = new RmsNormRows(t.Vector(b + "attn_k_norm.weight", s.HeadDim), s.Eps),
     };
 }

@@ -57,12 +57,16 @@ static class JsonTokenizer
     sealed record Added(int Id, string Text, bool Control, bool Normalised, bool Left, bool Right, bool Single)
     {
         public Added(JsonPart p, Dictionary<string, int> ids) : this(ids.TryGetValue(p["content"].Text(), out int known) ? known : p["id"].Whole(), p["content"].Text(), p["special"].Flag(false),
-            p["normalized"].Flag(!p["special"].Flag(false)), p["lstrip"].Flag(false), p["rstrip"].Flag(false), p["single_word"].Flag(false)) { }
+            p["normalized"].Flag(!p["special"].Flag(false)), p["lstrip"].Flag(false), p["rstrip"].Flag(false), p["single_word"].Flag(false))
+        { }
     }
 
     static SpecialTokens Find(IEnumerable<Added> added, Normaliser? normaliser) => new(added.Select(a => new SpecialToken(a.Id, Normal(a.Text, normaliser))
     {
-        Control = a.Control, StripLeft = a.Left, StripRight = a.Right, SingleWord = a.Single,
+        Control = a.Control,
+        StripLeft = a.Left,
+        StripRight = a.Right,
+        SingleWord = a.Single,
     }), byLength: false);
 
     static byte[] Normal(string text, Normaliser? normaliser)

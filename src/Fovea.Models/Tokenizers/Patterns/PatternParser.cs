@@ -16,7 +16,11 @@ abstract record PatternNode
     /// <summary>Whether it can match nothing.</summary>
     public bool Empty => this switch
     {
-        Set => false, Sequence s => s.Parts.All(p => p.Empty), Choice c => c.Parts.Any(p => p.Empty), Repeat r => r.Min == 0 || r.Body.Empty, _ => true,
+        Set => false,
+        Sequence s => s.Parts.All(p => p.Empty),
+        Choice c => c.Parts.Any(p => p.Empty),
+        Repeat r => r.Min == 0 || r.Body.Empty,
+        _ => true,
     };
 }
 

@@ -39,7 +39,10 @@ static class Vocabularies
         }
         return JsonSerializer.SerializeToUtf8Bytes(new
         {
-            version = "1.0", normalizer, pre_tokenizer = pre, decoder,
+            version = "1.0",
+            normalizer,
+            pre_tokenizer = pre,
+            decoder,
             added_tokens = texts.Select((t, i) => (t, i)).Where(x => kinds[x.i] is 2 or 3 or 4).Select(x => new { id = x.i, content = x.t, special = kinds[x.i] != 4, normalized = false }).ToArray(),
             model = new { type = "BPE", vocab, merges = sentencePiece ? Merges(file, texts, kinds, vocab) : file.Texts("tokenizer.ggml.merges"), byte_fallback = sentencePiece, fuse_unk = sentencePiece, unk_token = sentencePiece ? "<unk>" : null },
         });
