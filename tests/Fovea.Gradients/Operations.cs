@@ -53,6 +53,7 @@ public sealed class Operations
         ["GroupNorm"] = ([In(1, 2, 6, 5), In(2, 6), In(3, 6)], x => x[0].GroupNorm(x[1], x[2], 3, 1e-5)),
         ["CrossEntropy"] = ([In(1, 5, 7)], x => x[0].CrossEntropy([3, 0, -1, 6, 6])),
         ["Gather"] = ([In(1, 5, 3)], x => x[0].Gather([4, 0, 4, 2])),
+        ["Take"] = ([In(1, 3, 5, 2)], x => x[0].Take(1, [4, 0, 4])),
         ["CumSum"] = ([In(1, 3, 7)], x => x[0].CumSum()),
         ["Dropout"] = ([In(1, 3, 7)], x => x[0].Dropout(new Rng(3), 0.4)),
         ["SwiGlu"] = ([In(1, 3, 7), In(2, 3, 7)], x => Tensor.SwiGlu(x[0], x[1])),
