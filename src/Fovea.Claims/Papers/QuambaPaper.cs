@@ -106,7 +106,7 @@ public static class QuambaPaper
         recipe.Calibrate(() => { using var scope = Scope.NoGrad(); eight.Model.Forward([0, 1, 1], 1, Pass.Eval); });
         if (!run.Ablated) recipe.Quantise(99.99);
         void Step((DecoderModel Model, Memory Memory) m) { for (int i = 0; i < 20; i++) { using var scope = Scope.NoGrad(); m.Model.Hidden([1], 1, new Pass { Memory = m.Memory }); } }
-        double[] seconds = Trials.Fastest(run, 15, () => Step(plain), () => Step(eight));
+        double[] seconds = Trials.Fastest(run, 80, () => Step(plain), () => Step(eight));
         return Evidence.AtMost(seconds[1] / seconds[0], 0.9, "", $"eight bits over full precision ({seconds[0] * 50:f2} ms)");
     }
 }
