@@ -18,7 +18,7 @@ static class ConvertCommand
             if (Directory.Exists(path)) throw new UsageException($"{path}: is a folder, expected a GGUF file");
             if (!File.Exists(path)) throw new UsageException($"{path}: does not exist");
             if (Path.GetFullPath(path) == Path.GetFullPath(made)) throw new UsageException($"{made}: is the file that is read, expected another one");
-            if (p.GetValue(kind) is not (GgufKind.F32 or GgufKind.F16 or GgufKind.Q8_0 or GgufKind.Q4_0)) throw new UsageException($"--kind {p.GetValue(kind)}: expected F32, F16, Q8_0 or Q4_0");
+            if (!GgufWriter.Writes(p.GetValue(kind))) throw new UsageException($"--kind {p.GetValue(kind)}: expected F32, F16, Q8_0 or Q4_0");
             long before, after;
             using (var file = GgufFile.Open(path)) { before = file.Length; GgufConversion.To(file, p.GetValue(kind)).Save(made); after = new FileInfo(made).Length; }
             if (p.GetValue(json)) Output.Json(terminal, new JsonObject { ["file"] = Path.GetFullPath(made), ["kind"] = p.GetValue(kind).ToString(), ["bytesBefore"] = before, ["bytes"] = after });

@@ -23,7 +23,7 @@ static class TrainCommand
             static int Size(string name, int n, int most) => n >= 1 && n <= most ? n : throw new UsageException($"{name} {n}: expected 1 to {most}");
             var parsed = TrainPhase.Parse(p.GetValue(phases)!);
             if (parsed.Length == 0) throw new UsageException("--phases: expected at least one, like 256x1500");
-            if (p.GetValue(kind) is not (GgufKind.F32 or GgufKind.F16 or GgufKind.Q8_0 or GgufKind.Q4_0)) throw new UsageException($"--kind {p.GetValue(kind)}: expected F32, F16, Q8_0 or Q4_0");
+            if (!GgufWriter.Writes(p.GetValue(kind))) throw new UsageException($"--kind {p.GetValue(kind)}: expected F32, F16, Q8_0 or Q4_0");
             if (p.GetValue(rate) is not (> 0 and <= 1)) throw new UsageException($"--rate {p.GetValue(rate)}: expected a number above 0, up to 1");
             if (p.GetValue(vocabulary) < 300) throw new UsageException($"--vocabulary {p.GetValue(vocabulary)}: expected at least 300");
             var plan = new TrainPlan(p.GetValue(seed), Size("--dim", p.GetValue(dim), 1 << 14), Size("--layers", p.GetValue(layers), 1000), Size("--heads", p.GetValue(heads), 1000), Size("--kv-heads", p.GetValue(kv), 1000), Size("--hidden", p.GetValue(hidden), 1 << 16),

@@ -89,7 +89,7 @@ sealed class EngineThread : IDisposable
         var w = job.Writing!; int n = w.Request.Prompt.Length - w.SharedTokens;
         Interlocked.Add(ref read, n); Interlocked.Add(ref written, w.WrittenTokens); Interlocked.Increment(ref finished);
         readTokens.Add(n); writtenTokens.Add(w.WrittenTokens); ended.Add(1, new KeyValuePair<string, object?>("finish", w.Finish.ToString())); seconds.Record(Stopwatch.GetElapsedTime(job.Came).TotalSeconds);
-        using (var a = activities.StartActivity("write", ActivityKind.Internal, default(ActivityContext), startTime: DateTimeOffset.UnixEpoch.Add(TimeProvider.System.GetUtcNow() - DateTimeOffset.UnixEpoch - Stopwatch.GetElapsedTime(job.Came))))
+        using (var a = activities.StartActivity("write", ActivityKind.Internal, default(ActivityContext), startTime: TimeProvider.System.GetUtcNow() - Stopwatch.GetElapsedTime(job.Came)))
             a?.SetTag("fovea.tokens.read", n).SetTag("fovea.tokens.written", w.WrittenTokens).SetTag("fovea.finish", w.Finish.ToString());
         job.Tokens.Writer.TryComplete();
         if (w.Finish == Finish.Failed) job.Done.TrySetException(w.Error!); else job.Done.TrySetResult(w);

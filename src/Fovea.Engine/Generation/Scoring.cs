@@ -47,7 +47,8 @@ public sealed record TextScore(int Tokens, double Nats, double? Divergence, long
         return new(scored, nats / scored, compare ? apart / scored : null, bytes);
     }
 
-    static double LogSum(ReadOnlySpan<float> x)
+    /// <summary>ln Σ eˣ.</summary>
+    internal static double LogSum(ReadOnlySpan<float> x)
     {
         float max = TensorPrimitives.Max(x); double sum = 0;
         foreach (float l in x) sum += Math.Exp(l - max);

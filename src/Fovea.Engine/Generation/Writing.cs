@@ -1,4 +1,3 @@
-using System.Numerics.Tensors;
 using System.Text;
 using Fovea.Models;
 namespace Fovea.Engine;
@@ -87,9 +86,7 @@ public sealed class Writing
 
     (double, Likely[]?) Told(ReadOnlySpan<float> logits, int token)
     {
-        float max = TensorPrimitives.Max(logits); double sum = 0;
-        foreach (float l in logits) sum += Math.Exp(l - max);
-        double lse = max + Math.Log(sum); int n = Math.Min(request.LogProbs, logits.Length);
+        double lse = TextScore.LogSum(logits); int n = Math.Min(request.LogProbs, logits.Length);
         float[] values = new float[n]; int[] ids = new int[n];
         Kernels.Select.TopK(logits, 1, logits.Length, n, values, ids);
         return (logits[token] - lse, [.. ids.Select((id, i) => new Likely(id, values[i] - lse)).OrderByDescending(l => l.LogProbability)]);

@@ -29,7 +29,7 @@ public sealed class JsonConstraint : IConstraint
             next = [];
             foreach (var w in now) w.Step(b, next);
             if (next.Count == 0) return next;
-            // Ways that differ in nothing need not be followed twice; many would only come from schemas that say the same several times.
+            // More ways than this come only from schemas that say the same several times; following all of them could take any time.
             if (next.Count > 64) next.RemoveRange(64, next.Count - 64);
             now = next;
         }

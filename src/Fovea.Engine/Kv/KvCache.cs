@@ -24,11 +24,11 @@ public sealed class KvLayer(KvFormat format, KvHead[] heads, int? window, QueryW
     internal void Slide(int next)
     {
         if (window is not { } width) return;
-        foreach (var h in heads)
+        for (int h = 0; h < heads.Length; h++)
         {
-            int gone = 0;
-            while (gone < h.Count && h.Positions[gone] <= next - width) gone++;
-            if (gone >= Slack) Keep(Array.IndexOf(heads, h), [.. Enumerable.Range(gone, h.Count - gone)]);
+            int gone = 0, count = heads[h].Count;
+            while (gone < count && heads[h].Positions[gone] <= next - width) gone++;
+            if (gone >= Slack) Keep(h, [.. Enumerable.Range(gone, count - gone)]);
         }
     }
 

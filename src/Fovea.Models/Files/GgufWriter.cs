@@ -55,10 +55,13 @@ public sealed class GgufWriter
         });
     }
 
+    /// <summary>Whether tensors can be written as this kind: F32, F16, Q8_0 or Q4_0.</summary>
+    public static bool Writes(GgufKind kind) => kind is GgufKind.F32 or GgufKind.F16 or GgufKind.Q8_0 or GgufKind.Q4_0;
+
     /// <summary>Declares a tensor [… rows, columns] as F32, F16, Q8_0 or Q4_0; <paramref name="fill"/> is called once per row, in order, by Save.</summary>
     public GgufWriter Add(string name, GgufKind kind, ReadOnlySpan<int> shape, GgufRow fill)
     {
-        if (kind is not (GgufKind.F32 or GgufKind.F16 or GgufKind.Q8_0 or GgufKind.Q4_0)) throw new ArgumentOutOfRangeException(nameof(kind), kind, "expected F32, F16, Q8_0 or Q4_0");
+        if (!Writes(kind)) throw new ArgumentOutOfRangeException(nameof(kind), kind, "expected F32, F16, Q8_0 or Q4_0");
         if (shape.Length is < 1 or > 4) throw new ArgumentException($"tensor '{name}' has {shape.Length} dimensions, expected 1 to 4", nameof(shape));
         long count = 1;
         foreach (int d in shape) count = d > 0 ? checked(count * d) : throw new ArgumentException($"tensor '{name}' has a dimension of {d}, expected at least 1", nameof(shape));

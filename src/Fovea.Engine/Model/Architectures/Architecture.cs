@@ -51,7 +51,13 @@ public abstract class TransformerArchitecture : Architecture
     protected virtual RowNorm Norm(TensorReader t, string name, Sizes s) => new RmsNormRows(t.Vector(name + ".weight", s.Dim), s.Eps);
     protected virtual RowNorm? After(TensorReader t, string name, Sizes s) => null;
     protected virtual (Projection Q, Projection K, Projection V) Inputs(TensorReader t, string b, Sizes s) => (t.Projection(b + "attn_q", s.Q, s.Dim), t.Projection(b + "attn_k", s.K, s.Dim), t.Projection(b + "attn_v", s.V, s.Dim));
-    protected virtual FeedRows Feed(TensorReader t, string b, Sizes s) => new GatedFeed<Silu>(t.Projection(b + "ffn_gate", s.Hidden, s.Dim), t.Projection(b + "ffn_up", s.Hidden, s.Dim), t.Projection(b + "ffn_down", s.Dim, s.Hidden));
+    protected virtual FeedRows Feed(TensorReader t, string b, Sizes s) => Gated<Silu>(t, b, s);
+    /// <summary>One matrix for queries, keys and values, in this order.</summary>
+    protected static (Projection Q, Projection K, Projection V) Apart(Projection all, Sizes s) => (all.Rows(0, s.Q), all.Rows(s.Q, s.Q + s.K), all.Rows(s.Q + s.K, s.Q + s.K + s.V));
+    protected static FeedRows Gated<TActivation>(TensorReader t, string b, Sizes s) where TActivation : struct, IUnary =>
+        new GatedFeed<TActivation>(t.Projection(b + "ffn_gate", s.Hidden, s.Dim), t.Projection(b + "ffn_up", s.Hidden, s.Dim), t.Projection(b + "ffn_down", s.Dim, s.Hidden));
+    /// <summary>The window that a file names, in every layer.</summary>
+    protected static AttentionParts Windowed(AttentionParts a, ModelFile f) => f.Has("attention.sliding_window") ? a with { Window = f.Size("attention.sliding_window") } : a;
     /// <summary>Changes to the attention of a layer: norms of queries and keys, scale, window.</summary>
     protected virtual AttentionParts Change(AttentionParts a, ModelFile f, TensorReader t, string b, Sizes s) => a;
     /// <summary>Logits of attention become cap·tanh(logit/cap), or null.</summary>

@@ -6,7 +6,7 @@ public sealed class Gemma2 : TransformerArchitecture
 {
     public override IReadOnlyList<string> Names => ["gemma2"];
     protected override RowNorm? After(TensorReader t, string name, Sizes s) => Norm(t, name, s);
-    protected override FeedRows Feed(TensorReader t, string b, Sizes s) => new GatedFeed<Gelu>(t.Projection(b + "ffn_gate", s.Hidden, s.Dim), t.Projection(b + "ffn_up", s.Hidden, s.Dim), t.Projection(b + "ffn_down", s.Dim, s.Hidden));
+    protected override FeedRows Feed(TensorReader t, string b, Sizes s) => Gated<Gelu>(t, b, s);
     // The largest model of the family, of 46 layers, scales by the width per head instead of the head size.
     protected override AttentionParts Change(AttentionParts a, ModelFile f, TensorReader t, string b, Sizes s) => a with
     {

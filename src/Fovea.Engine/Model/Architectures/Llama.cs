@@ -5,5 +5,5 @@ public sealed class Llama : TransformerArchitecture
 {
     public override IReadOnlyList<string> Names => ["llama", "mistral"];
     protected override RotaryPairs Pairs(ModelFile f) => f.Pairs;
-    protected override AttentionParts Change(AttentionParts a, ModelFile f, TensorReader t, string b, Sizes s) => f.Has("attention.sliding_window") ? a with { Window = f.Size("attention.sliding_window") } : a;
+    protected override AttentionParts Change(AttentionParts a, ModelFile f, TensorReader t, string b, Sizes s) => Windowed(a, f);
 }

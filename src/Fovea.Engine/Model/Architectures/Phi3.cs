@@ -8,17 +8,13 @@ namespace Fovea.Engine;
 public sealed class Phi3 : TransformerArchitecture
 {
     public override IReadOnlyList<string> Names => ["phi3"];
-    protected override (Projection Q, Projection K, Projection V) Inputs(TensorReader t, string b, Sizes s)
-    {
-        var all = t.Projection(b + "attn_qkv", s.Q + s.K + s.V, s.Dim);
-        return (all.Rows(0, s.Q), all.Rows(s.Q, s.Q + s.K), all.Rows(s.Q + s.K, s.Q + s.K + s.V));
-    }
+    protected override (Projection Q, Projection K, Projection V) Inputs(TensorReader t, string b, Sizes s) => Apart(t.Projection(b + "attn_qkv", s.Q + s.K + s.V, s.Dim), s);
     protected override FeedRows Feed(TensorReader t, string b, Sizes s)
     {
         var both = t.Projection(b + "ffn_up", 2 * s.Hidden, s.Dim);
         return new GatedFeed<Silu>(both.Rows(0, s.Hidden), both.Rows(s.Hidden, 2 * s.Hidden), t.Projection(b + "ffn_down", s.Dim, s.Hidden));
     }
-    protected override AttentionParts Change(AttentionParts a, ModelFile f, TensorReader t, string b, Sizes s) => f.Has("attention.sliding_window") ? a with { Window = f.Size("attention.sliding_window") } : a;
+    protected override AttentionParts Change(AttentionParts a, ModelFile f, TensorReader t, string b, Sizes s) => Windowed(a, f);
 
     protected override RopeScaling? Scaling(ModelFile f, TensorReader t, Sizes s, int dims)
     {
