@@ -15,7 +15,7 @@ static class BenchCommand
         var against = new Option<string?>("--against") { Description = "Compare fractions of limits with this file of an earlier run; exit code 1 if one fell by more than a tenth." };
         var save = new Option<string?>("--save") { Description = "Write the results to this file, for a later --against." };
         var json = Output.JsonOption();
-        var command = new Command("bench", "Times kernels as fractions of the measured peak of multiply-adds and of memory reads: on one thread in processor time, on all in time on the wall.") { names, list, quick, against, save, json };
+        var command = new Command("bench", "Times kernels as fractions of the measured peak of multiply-adds and of memory reads: on one thread in processor time, on all in time on the wall.") { names, list, quick, against, save, json, ModelBench.Measure(terminal), ModelBench.Random(terminal) };
         command.SetAction(p =>
         {
             var asked = (p.GetValue(names) ?? []).Select(n => Find(n, [list, quick, against, save, json])).Distinct().ToArray();

@@ -30,7 +30,14 @@ static class TrainCommand
                 Size("--vocabulary", p.GetValue(vocabulary), 1 << 20), parsed, Size("--tokens-per-step", p.GetValue(tokens), 1 << 22), p.GetValue(rate));
             byte[] own = p.GetValue(text) is { } file ? File.Exists(file) ? File.ReadAllBytes(file) : throw new UsageException($"--text {file}: does not exist") : [];
             var run = new TrainingRun(plan, p.GetValue(output)!, own); JsonObject facts;
-            using (var line = new ProgressLine(terminal)) facts = run.Run(p.GetValue(resume), p.GetValue(kind), line.Show, terminal.Cancel);
+            int told = 0;
+            using (var line = new ProgressLine(terminal))
+                facts = run.Run(p.GetValue(resume), p.GetValue(kind), (what, done) =>
+                {
+                    line.Show(what, done);
+                    // A log of a long run gets a line for every percent.
+                    if (!terminal.Live && (int)(100 * done) > told) { told = (int)(100 * done); terminal.Err.WriteLine(what); }
+                }, terminal.Cancel);
             if (p.GetValue(json)) Output.Json(terminal, facts);
             else terminal.Out.WriteLine($"{Path.GetFullPath(p.GetValue(output)!)}: {facts["parameters"]} parameters, loss {facts["loss"]!.AsArray().Last()}");
             return Cli.Done;

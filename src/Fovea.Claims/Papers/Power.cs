@@ -10,7 +10,7 @@ namespace Fovea.Claims;
 [Paper("power-attention")]
 public static class Power
 {
-    const int Block = 8, Length = 256, Blocks = 6, Steps = 500;
+    const int Block = 4, Length = 128, Blocks = 6, Steps = 700;
     static readonly ModelConfig Small = new(17, 64, 4, 4) { Hidden = 64, Length = Length, Position = new Rope(share: 0.5) };
 
     /// <summary>Blocks of a pattern as a layer.</summary>

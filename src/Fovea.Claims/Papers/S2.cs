@@ -12,7 +12,7 @@ public static class S2
 {
     const int Heads = 8, Stride = 8, Block = 8, Length = 128, Questions = 8, Steps = 1000;
     static readonly ModelConfig Small = new(17, 64, 2, Heads) { Hidden = 64, Length = Length, Position = new Rope(share: 0.5) };
-    static MarkedText Text(ClaimRun run, int nearest = 1, int? farthest = null) => new(run.Rng["table"], Length, 1, 8, Questions, nearest, farthest, every: 2, fillers: 16, spread: farthest is null ? 24 : 0);
+    static MarkedText Text(ClaimRun run, int nearest = 1, int? farthest = null) => new(run.Rng["table"], Length, 1, 8, Questions, nearest, farthest, every: 1, fillers: 8, spread: farthest is null ? 24 : 0);
     static S2Attention Layer(ClaimRun run, AttentionConfig c, Weights w, int block = Block) => new(c, w, block, 1, Stride, run.Ablated);
 
     [Claim("It is dense attention under the expanded mask, forwards and backwards, and decodes with its shards as with everything", Quick = true)]

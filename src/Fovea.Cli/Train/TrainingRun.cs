@@ -42,7 +42,7 @@ sealed class TrainingRun
         trainer.Run((i, pass) =>
         {
             int length = plan.LengthAt(i / rows), side = Math.Max(1, plan.Longest / length); int[] inputs = new int[side * length], targets = new int[side * length];
-            for (int r = 0; r < side; r++) { var b = Batch(i * 64 + r, length, plan.Rng["texts"][length]); b.Inputs.CopyTo(inputs, r * length); b.Targets.CopyTo(targets, r * length); }
+            for (int r = 0; r < side; r++) { var b = Batch(r, length, plan.Rng["texts"][length][i]); b.Inputs.CopyTo(inputs, r * length); b.Targets.CopyTo(targets, r * length); }
             return model.Loss(inputs, targets, side, pass);
         }, step => progress($"step {step} of {plan.Steps}, length {plan.LengthAt(step - 1)}, loss {trainer.Losses.Skip(step - 20).Average().ToString("0.000", CultureInfo.InvariantCulture)}", step / (double)plan.Steps), cancel);
         double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;

@@ -3,8 +3,8 @@ using System.Text;
 namespace Fovea.Models;
 
 /// <summary>
-/// Text of a small world whose every fact stands once and is asked about at any distance: who keeps what, what numbered boxes hold, who trusts whom; between them sentences whose verbs agree with subjects several words back.
-/// Reading it well needs needles (one fact among much else), lookups by name and by number, and two hops (what the one keeps whom somebody trusts).
+/// Text of a small world whose every fact stands once and is asked about at any distance: who keeps what, what numbered boxes hold, who trusts whom, what a list says; between them sentences whose verbs agree with subjects several words back.
+/// Reading it well needs needles (one fact among much else), lookups by name and by number, and two hops (what the one keeps whom somebody trusts). Words come in bursts, as in real text: the sentences of a document share a few adjectives and nouns that its facts do not use.
 /// </summary>
 public sealed class Almanac
 {
@@ -31,23 +31,23 @@ public sealed class Almanac
 
     /// <summary>What to ask and what is right: the question, the answer, both as they stand in the text.</summary>
     public readonly record struct Question(string Asked, string Answer);
-    const int MostFacts = 48;
+    const int MostFacts = 48, Cast = 12;
 
     readonly Dice dice; readonly StringBuilder text = new(); readonly string[] people, colours, things; readonly List<Question> questions = [];
-    readonly Dictionary<string, string> keeps = new(StringComparer.Ordinal); readonly List<string> linked = []; int facts;
+    readonly Dictionary<string, string> keeps = new(StringComparer.Ordinal); readonly List<string> linked = []; readonly List<(string Name, string Thing)> listed = []; int facts;
 
     Almanac(Rng rng) { dice = new(rng); people = Shuffled(names); colours = Shuffled(adjectives); things = Shuffled(nouns); }
     string[] Shuffled(string[] all) { var x = (string[])all.Clone(); dice.Shuffle<string>(x); return x; }
 
-    /// <summary>A text of at least so many characters with facts, questions about earlier facts with their answers, and sentences.</summary>
+    /// <summary>A text of at least so many characters with facts, questions about earlier facts with their answers, lists, and sentences; how much of each differs from text to text.</summary>
     public static string Document(Rng rng, int characters)
     {
-        var a = new Almanac(rng); double asking = 0.25 + 0.4 * a.dice.Uniform(), telling = 0.15 + 0.2 * a.dice.Uniform();
+        var a = new Almanac(rng); double u = a.dice.Uniform(), asking = 0.2 + 0.6 * a.dice.Uniform(), telling = 0.05 + 0.15 * a.dice.Uniform(), listing = u < 0.25 ? 0.9 : u < 0.6 ? 0.05 : 0;
         while (a.text.Length < characters)
         {
-            double u = a.dice.Uniform();
-            if (u < telling && a.facts < MostFacts) a.Fact();
-            else if (u < telling + asking && a.questions.Count > 0) { var q = a.questions[a.dice.Next(a.questions.Count)]; a.text.Append(q.Asked).Append(' ').Append(q.Answer).Append('\n'); }
+            if (a.dice.Uniform() < listing) a.List();
+            else if (a.facts == 0 || a.facts < MostFacts && a.dice.Uniform() < telling) a.Fact();
+            else if (a.dice.Uniform() < asking) a.Ask();
             else a.Sentence();
         }
         return a.text.ToString();
@@ -82,6 +82,20 @@ public sealed class Almanac
         }
     }
 
+    void Ask() { var (asked, answer) = questions[dice.Next(questions.Count)]; text.Append(asked).Append(' ').Append(answer).Append('\n'); }
+
+    // A line of names, each followed by its thing: some new, the others as they stood in earlier lines.
+    void List()
+    {
+        for (int fresh = listed.Count == 0 ? 3 : dice.Next(3); fresh > 0 && facts < MostFacts; fresh--)
+        {
+            var (name, thing) = (people[facts], things[facts++]);
+            listed.Add((name, thing)); questions.Add(new($"What is {name} on the list?", $"The {thing}."));
+        }
+        var pairs = listed.ToArray(); dice.Shuffle<(string, string)>(pairs);
+        text.Append("List: ").AppendJoin(", ", pairs.Take(2 + dice.Next(6)).Select(p => p.Name + ' ' + p.Thing)).Append(".\n");
+    }
+
     string Thing() => $"{colours[facts % colours.Length]} {things[facts++ % things.Length]}";
     void Keep(string name)
     {
@@ -99,7 +113,7 @@ public sealed class Almanac
     bool Phrase(bool capital)
     {
         bool plural = dice.Uniform() < 0.5;
-        text.Append(capital ? "The " : "the ").Append(dice.Pick<string>(adjectives)).Append(' ').Append(dice.Pick<string>(nouns)).Append(plural ? "s" : "");
+        text.Append(capital ? "The " : "the ").Append(dice.Pick<string>(colours.AsSpan(^Cast..))).Append(' ').Append(dice.Pick<string>(things.AsSpan(^Cast..))).Append(plural ? "s" : "");
         if (dice.Uniform() < 0.3) text.Append(' ').Append(dice.Pick<string>(places));
         return plural;
     }
