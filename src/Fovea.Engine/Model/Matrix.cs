@@ -14,7 +14,7 @@ public sealed record StoredTensor(string Name, NumberFormat Format, IReadOnlyLis
     public override string ToString() => $"{Name} {Format.Name} [{string.Join(", ", Shape)}]";
 }
 
-/// <summary>A weight matrix W [Out,In] that stays in its format; y = x Wᵀ.</summary>
+/// <summary>A weight matrix W [Out,In] that stays in its format; y = x Wᵀ. Q4_0 is copied when it is first used, in an order that is faster to multiply.</summary>
 public sealed class Matrix(NumberFormat format, int @out, int @in, ReadOnlyMemory<byte> bytes)
 {
     public Matrix(StoredTensor t) : this(t.Format, t.Shape[0], t.Shape[1], t.Bytes) { }
@@ -22,9 +22,14 @@ public sealed class Matrix(NumberFormat format, int @out, int @in, ReadOnlyMemor
     public int Out => @out;
     public int In => @in;
     public long Bytes => bytes.Length;
+    PackedQ4? packed;
 
     /// <summary>x [rows,In] → y [rows,Out], overwritten.</summary>
-    public void Multiply(ReadOnlySpan<float> x, int rows, Span<float> y) => format.MatMul(bytes.Span, @out, @in, x, rows, y);
+    public void Multiply(ReadOnlySpan<float> x, int rows, Span<float> y)
+    {
+        if (format == NumberFormat.For<Q4_0>() && PackedQ4.Holds(@out, @in)) (packed ??= new(bytes.Span, @out, @in)).MatMul(x, rows, y);
+        else format.MatMul(bytes.Span, @out, @in, x, rows, y);
+    }
     /// <summary>One row in float32; to [In] is overwritten.</summary>
     public void Row(int row, Span<float> to) { int size = (int)format.RowBytes(@in); format.Decode(bytes.Span.Slice(checked(row * size), size), @in, to[..@in]); }
     /// <summary>Rows [from, to) as a matrix of their own over the same bytes.</summary>
