@@ -123,10 +123,19 @@ public sealed unsafe class PackedQ4
             byte* a = w + g * (nint)blocks * Bytes; nint next = (nint)blocks * 32; sbyte* z = x + i * next; float* scale = scales + (nint)i * blocks; int* less = minus + (nint)i * blocks; Vector256<float> s = default, t = s, u = s, v = s;
             for (int j = 0; j < blocks; j++, a += Bytes, z += 32, scale++, less++)
             {
-                Halves(a + 16, out var l0, out var h0); Halves(a + 48, out var l1, out var h1); Halves(a + 80, out var l2, out var h2); Halves(a + 112, out var l3, out var h3);
+                // Eight numbers of each row at a time, so that all numbers and sums fit into the registers.
+                sbyte* z1 = z + next, z2 = z1 + next, z3 = z2 + next;
+                Vector256<byte> q = Vector256.Load(a + 16), l = Low(q), h = High(q);
+                Vector256<short> p0 = Neighbours.Sums(l, Same(z)), p1 = Neighbours.Sums(l, Same(z1)), p2 = Neighbours.Sums(l, Same(z2)), p3 = Neighbours.Sums(l, Same(z3));
+                p0 += Neighbours.Sums(h, Same(z + 16)); p1 += Neighbours.Sums(h, Same(z1 + 16)); p2 += Neighbours.Sums(h, Same(z2 + 16)); p3 += Neighbours.Sums(h, Same(z3 + 16));
+                for (int c = 1; c < 4; c++)
+                {
+                    q = Vector256.Load(a + 16 + 32 * c); l = Low(q); h = High(q);
+                    p0 += Neighbours.Sums(l, Same(z + 4 * c)); p1 += Neighbours.Sums(l, Same(z1 + 4 * c)); p2 += Neighbours.Sums(l, Same(z2 + 4 * c)); p3 += Neighbours.Sums(l, Same(z3 + 4 * c));
+                    p0 += Neighbours.Sums(h, Same(z + 4 * c + 16)); p1 += Neighbours.Sums(h, Same(z1 + 4 * c + 16)); p2 += Neighbours.Sums(h, Same(z2 + 4 * c + 16)); p3 += Neighbours.Sums(h, Same(z3 + 4 * c + 16));
+                }
                 var d = Scales(a);
-                s = Sum(l0, h0, l1, h1, l2, h2, l3, h3, z, less, d, scale, s); t = Sum(l0, h0, l1, h1, l2, h2, l3, h3, z + next, less + blocks, d, scale + blocks, t);
-                u = Sum(l0, h0, l1, h1, l2, h2, l3, h3, z + 2 * next, less + 2 * blocks, d, scale + 2 * blocks, u); v = Sum(l0, h0, l1, h1, l2, h2, l3, h3, z + 3 * next, less + 3 * blocks, d, scale + 3 * blocks, v);
+                s = Scaled(p0, less, d, scale, s); t = Scaled(p1, less + blocks, d, scale + blocks, t); u = Scaled(p2, less + 2 * blocks, d, scale + 2 * blocks, u); v = Scaled(p3, less + 3 * blocks, d, scale + 3 * blocks, v);
             }
             Put(g, i, s); Put(g, i + 1, t); Put(g, i + 2, u); Put(g, i + 3, v);
         }
@@ -137,31 +146,30 @@ public sealed unsafe class PackedQ4
             if (n - g * Rows >= Rows) Vector256.Store(sums, to); else for (int r = 0; r < n - g * Rows; r++) to[r] = sums[r];
         }
 
+        // Each number is used as soon as it is unpacked: more do not fit into the registers.
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         static Vector256<float> Add(byte* a, sbyte* x, float* scale, int* minus, Vector256<float> sum)
         {
-            Halves(a + 16, out var l0, out var h0); Halves(a + 48, out var l1, out var h1); Halves(a + 80, out var l2, out var h2); Halves(a + 112, out var l3, out var h3);
-            return Sum(l0, h0, l1, h1, l2, h2, l3, h3, x, minus, Scales(a), scale, sum);
+            Vector256<byte> q0 = Vector256.Load(a + 16), q1 = Vector256.Load(a + 48), q2 = Vector256.Load(a + 80), q3 = Vector256.Load(a + 112);
+            var p = Neighbours.Sums(Low(q0), Same(x)) + Neighbours.Sums(High(q0), Same(x + 16));
+            p += Neighbours.Sums(Low(q1), Same(x + 4)) + Neighbours.Sums(High(q1), Same(x + 20));
+            p += Neighbours.Sums(Low(q2), Same(x + 8)) + Neighbours.Sums(High(q2), Same(x + 24));
+            p += Neighbours.Sums(Low(q3), Same(x + 12)) + Neighbours.Sums(High(q3), Same(x + 28));
+            return Scaled(p, minus, Scales(a), scale, sum);
         }
-
+        // Values, not results by reference: those would pass through memory.
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        static void Halves(byte* a, out Vector256<byte> low, out Vector256<byte> high)
-        {
-            var q = Vector256.Load(a); var four = Vector256.Create((byte)15);
-            low = q & four; high = (q.AsUInt16() >> 4).AsByte() & four;
-        }
+        static Vector256<byte> Low(Vector256<byte> q) => q & Vector256.Create((byte)15);
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        static Vector256<byte> High(Vector256<byte> q) => (q.AsUInt16() >> 4).AsByte() & Vector256.Create((byte)15);
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         static Vector256<float> Scales(byte* a) => (Formats.Words(a) << 13 & Vector256.Create(unchecked((int)0x8fffe000))).AsSingle() * Vector256.Create(HalfScale);
 
-        // Sums of eight products of at most 15 · 127 each, twice: 16 bits hold them.
+        // p: sums of eight products of at most 15 · 127 each, twice; 16 bits hold them.
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        static Vector256<float> Sum(Vector256<byte> l0, Vector256<byte> h0, Vector256<byte> l1, Vector256<byte> h1, Vector256<byte> l2, Vector256<byte> h2, Vector256<byte> l3, Vector256<byte> h3, sbyte* x, int* minus, Vector256<float> d, float* scale, Vector256<float> sum)
-        {
-            var p = Neighbours.Sums(l0, Same(x)) + Neighbours.Sums(h0, Same(x + 16)) + (Neighbours.Sums(l1, Same(x + 4)) + Neighbours.Sums(h1, Same(x + 20)));
-            p += Neighbours.Sums(l2, Same(x + 8)) + Neighbours.Sums(h2, Same(x + 24)) + (Neighbours.Sums(l3, Same(x + 12)) + Neighbours.Sums(h3, Same(x + 28)));
-            return Vector256.MultiplyAddEstimate(Vector256.ConvertToSingle(Neighbours.Sums(p, Vector256<short>.One) + Vector256.Create(*minus)), d * Vector256.Create(*scale), sum);
-        }
+        static Vector256<float> Scaled(Vector256<short> p, int* minus, Vector256<float> d, float* scale, Vector256<float> sum) =>
+            Vector256.MultiplyAddEstimate(Vector256.ConvertToSingle(Neighbours.Sums(p, Vector256<short>.One) + Vector256.Create(*minus)), d * Vector256.Create(*scale), sum);
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         static Vector256<sbyte> Same(sbyte* x) => Vector256.Create(*(int*)x).AsSByte();
     }
