@@ -28,6 +28,8 @@ sealed class RunningServer : IAsyncDisposable
 {
     readonly LoadedModel loaded; readonly Server server;
     public HttpClient Client { get; }
+    public EngineThread Engine => server.Engine;
+    public LoadedModel Loaded => loaded;
     RunningServer(LoadedModel loaded, Server server) => (this.loaded, this.server, Client) = (loaded, server, new() { BaseAddress = new(server.Address), Timeout = TimeSpan.FromSeconds(60) });
 
     public static async Task<RunningServer> Start(string? key = null, int parallel = 4, int waiting = 16, int kept = 0)
