@@ -51,6 +51,7 @@ static class Conversation
         if (!string.IsNullOrEmpty(instructions)) list.Add(new("system", instructions));
         foreach (var m in messages)
         {
+            if (m.Role != ChatRole.System && m.Role != ChatRole.User && m.Role != ChatRole.Assistant && m.Role != ChatRole.Tool) throw new NotSupportedException($"a message has the role '{m.Role}', expected system, user or assistant");
             if (m.Role == ChatRole.Tool) throw new NotSupportedException("messages of tools are not supported");
             foreach (var c in m.Contents) if (c is not (TextContent or UsageContent)) throw new NotSupportedException($"a message has {c.GetType().Name}; expected texts");
             list.Add(new(m.Role.Value, m.Text));

@@ -69,6 +69,7 @@ public class ServeTests
     [InlineData("/v1/completions", """{"prompt":[1,999999]}""", 400, "token 999999")]
     [InlineData("/v1/completions", """{"prompt":["a","b"]}""", 400, "several prompts")]
     [InlineData("/v1/chat/completions", """{"messages":[]}""", 400, "'messages' is missing")]
+    [InlineData("/v1/chat/completions", """{"messages":[{"role":"<|end|>","content":"a"}]}""", 400, "has the role '<|end|>'")]
     [InlineData("/v1/chat/completions", """{"messages":[{"role":"user","content":7}]}""", 400, "expected a text")]
     [InlineData("/v1/chat/completions", """{"messages":[{"role":"user","content":"a"}],"response_format":{"type":"yaml"}}""", 400, "'yaml'")]
     [InlineData("/v1/chat/completions", """{"messages":[{"role":"user","content":"a"}],"tools":[{}]}""", 400, "'tools' is not supported")]
