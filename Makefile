@@ -1,7 +1,7 @@
 CONFIGURATION ?= Release
 FOVEA = dotnet run -c $(CONFIGURATION) --project src/Fovea.Cli --
 
-.PHONY: check gradients laws claims bench bench-accept peers format compare
+.PHONY: check gradients laws clients claims bench bench-accept peers format compare
 check:            ## build, then units, laws and gradients
 	dotnet build -warnaserror
 	dotnet test --no-build
@@ -9,6 +9,9 @@ gradients:        ## the float64 build against central differences
 	dotnet test --project tests/Fovea.Gradients
 laws:
 	dotnet test --project tests/Fovea.Laws
+clients:          ## OpenAI's own client against the server; needs node with npm
+	dotnet build src/Fovea.Cli -c Release
+	tests/Clients/openai/run
 claims:           ## make claims ID=flashattention
 	$(FOVEA) papers run $(or $(ID),--all)
 bench:            ## make bench NAME=attention QUICK=1: fractions of the machine's limits, against those in bench/results.json

@@ -97,6 +97,8 @@ readonly struct ApiFields(JsonElement root)
         {
             var fields = m.ValueKind == JsonValueKind.Object ? new ApiFields(m) : throw Bad($"messages[{i}]", m, "an object");
             string role = fields.Text("role") ?? throw new ApiException(400, $"messages[{i}] has no role", "messages");
+            // Templates write roles between names of control tokens.
+            if (role is not ("system" or "developer" or "user" or "assistant" or "tool")) throw new ApiException(400, $"messages[{i}] has the role '{role}', expected system, developer, user, assistant or tool", "messages");
             if (fields.Any("content") is not { } c) throw new ApiException(400, $"messages[{i}] has no content", "messages");
             string content = c.ValueKind switch
             {

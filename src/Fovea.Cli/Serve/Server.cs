@@ -42,6 +42,7 @@ sealed class Server : IAsyncDisposable
     public string Address => app.Urls.First();
     /// <summary>Ends when what has begun has been answered.</summary>
     public async Task Stop() { await app.StopAsync(); engine.Drain(TimeSpan.FromSeconds(5)); }
+    internal EngineThread Engine => engine;
     public async ValueTask DisposeAsync() { await app.DisposeAsync(); engine.Dispose(); }
 
     async Task Handle(HttpContext http)
@@ -50,7 +51,7 @@ sealed class Server : IAsyncDisposable
         try { status = await Route(http, path); }
         catch (ApiException e) { status = e.Status; await Refuse(http, e.Status, e.Message, e.Status switch { 401 => "authentication_error", 429 => "rate_limit_error", 404 => "not_found_error", _ => "invalid_request_error" }, e.Parameter, e.Code); }
         catch (Microsoft.AspNetCore.Http.BadHttpRequestException e) { status = e.StatusCode; await Refuse(http, e.StatusCode, e.StatusCode == 413 ? $"the body is larger than {options.LargestBody} bytes" : e.Message, "invalid_request_error"); }
-        catch (Exception e) when (e is ArgumentException or ContextOverflowException or JsonException) { status = 400; await Refuse(http, 400, e.Message, "invalid_request_error", null, e is ContextOverflowException ? "context_length_exceeded" : null); }
+        catch (Exception e) when (e is ArgumentException or ContextOverflowException or JsonException or NothingAllowedException) { status = 400; await Refuse(http, 400, e.Message, "invalid_request_error", null, e is ContextOverflowException ? "context_length_exceeded" : null); }
         catch (OperationCanceledException) { status = 499; if (!http.RequestAborted.IsCancellationRequested) { status = 503; await Refuse(http, 503, "the server stops", "server_error"); } }
         catch (IOException) when (http.RequestAborted.IsCancellationRequested) { status = 499; }
         catch (Exception e) { status = 500; await Refuse(http, 500, e.Message, "server_error"); }
@@ -88,56 +89,21 @@ sealed class Server : IAsyncDisposable
         if (!given.StartsWith("Bearer ", StringComparison.Ordinal) || !CryptographicOperations.FixedTimeEquals(SHA256.HashData(Encoding.UTF8.GetBytes(given[7..].Trim())), SHA256.HashData(Encoding.UTF8.GetBytes(key)))) throw new ApiException(401, "the API key is missing or wrong", code: "invalid_api_key");
     }
 
-    static async Task<ApiFields> Body(HttpContext http)
-    {
-        try { using var json = await JsonDocument.ParseAsync(http.Request.Body, new() { MaxDepth = 64 }, http.RequestAborted); return ApiFields.Of(json.RootElement.Clone()); }
-        catch (JsonException e) { throw new ApiException(400, $"the body is not JSON: {e.Message}"); }
-    }
-
     Job Queue(Job job) => engine.TryAdd(job) ? job : throw new ApiException(429, $"{options.Waiting} requests wait already; try again", code: "rate_limit_exceeded");
 
     async Task Complete(HttpContext http, bool chat)
     {
-        var f = await Body(http); int[] prompt; int logProbs;
-        if (chat)
-        {
-            var messages = f.Messages();
-            try { prompt = loaded.Chat(messages); } catch (Exception e) when (e is InvalidOperationException or Models.TemplateException) { throw new ApiException(400, e.Message, "messages"); }
-            logProbs = f.Flag("logprobs") ? Math.Max(1, f.Whole("top_logprobs", 0, 0, 20)) : 0;
-        }
-        else
-        {
-            prompt = Prompt(f); logProbs = f.Whole("logprobs", 0, 0, 20);
-            if (f.Flag("echo")) throw new ApiException(400, "'echo' is not supported", "echo");
-        }
-        if (prompt.Length == 0) throw new ApiException(400, "the prompt is empty", chat ? "messages" : "prompt");
-        bool usage = f.Any("stream_options") is { ValueKind: JsonValueKind.Object } o && new ApiFields(o).Flag("include_usage");
         // Leaving early, for whatever reason, frees the place of the request.
         using var leave = CancellationTokenSource.CreateLinkedTokenSource(http.RequestAborted);
-        var job = Queue(new(f.Request(prompt, engine.Context, logProbs, leave.Token)));
-        try { await answers.Write(http, job, chat, f.Flag("stream"), usage, logProbs); }
+        var fields = await ApiCall.Body(http.Request.Body, http.RequestAborted); var call = chat ? ApiCall.Chat(fields, loaded, engine.Context, leave.Token) : ApiCall.Completion(fields, loaded, engine.Context, leave.Token);
+        var job = Queue(new(call.Request));
+        try { await answers.Write(http, job, chat, call.Stream, call.Usage, call.LogProbs); }
         finally { leave.Cancel(); }
-    }
-
-    int[] Prompt(ApiFields f)
-    {
-        if (f.Any("prompt") is not { } p) throw new ApiException(400, "'prompt' is missing", "prompt");
-        if (p.ValueKind == JsonValueKind.Array && p.GetArrayLength() == 1 && p[0].ValueKind is JsonValueKind.String or JsonValueKind.Array) p = p[0];
-        if (p.ValueKind == JsonValueKind.String) return loaded.Tokenizer.Encode(p.GetString()!, special: true, boundaries: true);
-        if (p.ValueKind == JsonValueKind.Array && p.EnumerateArray().All(x => x.ValueKind == JsonValueKind.Number && x.TryGetInt32(out _))) return [.. p.EnumerateArray().Select(x => x.GetInt32())];
-        throw new ApiException(400, "'prompt' is neither a text nor a list of tokens; several prompts want several requests", "prompt");
     }
 
     async Task Embed(HttpContext http)
     {
-        var f = await Body(http); var texts = new List<int[]>();
-        if (f.Any("input") is { ValueKind: JsonValueKind.Array } list && list.GetArrayLength() > 0 && list[0].ValueKind == JsonValueKind.Number) texts.Add([.. list.EnumerateArray().Select(x => x.TryGetInt32(out int t) ? t : throw new ApiException(400, "'input' holds something that is no token", "input"))]);
-        else foreach (string t in f.Texts("input", 2048)) texts.Add(loaded.Tokenizer.Encode(t, special: false, boundaries: true));
-        if (texts.Count == 0 || texts.Exists(t => t.Length == 0)) throw new ApiException(400, "'input' is missing or empty", "input");
-        if (texts.Find(t => t.Length > engine.Context) is { } too) throw new ApiException(400, $"a text has {too.Length} tokens, there is room for {engine.Context}", "input", "context_length_exceeded");
-        if (f.Has("dimensions")) throw new ApiException(400, "'dimensions' is not supported", "dimensions");
-        bool base64 = f.Text("encoding_format") switch { null or "float" => false, "base64" => true, var x => throw new ApiException(400, $"'encoding_format' is '{x}', expected float or base64", "encoding_format") };
-        var vectors = new List<float[]>();
+        var (texts, base64) = ApiCall.Embedding(await ApiCall.Body(http.Request.Body, http.RequestAborted), loaded, engine.Context); var vectors = new List<float[]>();
         foreach (var t in texts) vectors.Add(await Queue(new(new(t) { Cancel = http.RequestAborted }, embed: t)).Vector.Task.WaitAsync(http.RequestAborted));
         await ApiAnswers.Send(http, 200, answers.Embeddings(vectors, texts.Sum(t => t.Length), base64));
     }

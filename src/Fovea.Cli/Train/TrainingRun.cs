@@ -21,6 +21,9 @@ sealed class TrainingRun
         config = plan.Config(tokenizer.VocabularySize).Checked(); weights = Weights.Random(plan.Rng["weights"]); model = new(config, weights);
     }
 
+    // As generated text has it: facts on lines, an answer behind its question.
+    const string Template = "{{ bos_token }}{% for m in messages %}{{ m.content | trim }}{% if m.role != 'user' %}{{ '\\n' }}{% elif not loop.last %}{{ ' ' }}{% endif %}{% endfor %}";
+
     public string Checkpoint => path + ".checkpoint";
     public string CurveFile => Path.ChangeExtension(path, ".json");
 
@@ -46,7 +49,9 @@ sealed class TrainingRun
             return model.Loss(inputs, targets, side, pass);
         }, step => progress($"step {step} of {plan.Steps}, length {plan.LengthAt(step - 1)}, loss {trainer.Losses.Skip(step - 20).Average().ToString("0.000", CultureInfo.InvariantCulture)}", step / (double)plan.Steps), cancel);
         double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
-        new GgufWriter("llama").Set("general.name", "fovea").Vocabulary(merges).Decoder(config, weights, kind).Save(path);
+        var file = new GgufWriter("llama").Set("general.name", "fovea").Vocabulary(merges);
+        if (text.Length == 0) file.Set("tokenizer.chat_template", Template);
+        file.Decoder(config, weights, kind).Save(path);
         var facts = new JsonObject
         {
             ["seed"] = plan.Seed,

@@ -41,7 +41,7 @@ public sealed class Sampler(Sampling sampling)
             x[best] = float.NegativeInfinity;
         }
     }
-    static InvalidOperationException Nothing() => new("no token may be drawn: the constraint, or the bias, forbids all");
+    static NothingAllowedException Nothing() => new();
 
     void Penalise(Span<float> x, ReadOnlySpan<int> text)
     {
@@ -110,3 +110,6 @@ public sealed class Sampler(Sampling sampling)
         return Math.Max(1, kept);
     }
 }
+
+/// <summary>A constraint and a bias together forbid every token.</summary>
+public sealed class NothingAllowedException() : InvalidOperationException("no token may be drawn: the constraint, or the bias, forbids all");

@@ -5,6 +5,8 @@ namespace Fovea.Engine;
 /// </summary>
 public sealed class JsonConstraint : IConstraint
 {
+    /// <summary>The most ways in which a text is read at once.</summary>
+    internal const int MostWays = 64;
     List<Reading> ways;
 
     /// <summary>Any JSON object.</summary>
@@ -30,7 +32,7 @@ public sealed class JsonConstraint : IConstraint
             foreach (var w in now) w.Step(b, next);
             if (next.Count == 0) return next;
             // More ways than this come only from schemas that say the same several times; following all of them could take any time.
-            if (next.Count > 64) next.RemoveRange(64, next.Count - 64);
+            if (next.Count > MostWays) next.RemoveRange(MostWays, next.Count - MostWays);
             now = next;
         }
         return next;

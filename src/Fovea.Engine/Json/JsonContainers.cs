@@ -20,8 +20,9 @@ sealed class ObjectForm(IReadOnlyList<(string Name, JsonForm Value)> members, IR
 
         void Names(byte b, Reading? rest, List<Reading> into)
         {
+            if (b != '"') return;
             Reading After(JsonForm value, System.Collections.Immutable.ImmutableHashSet<int> then) => new(Space.Some, new(Literal.Of(":"), new(Space.Some, new(value, new(Space.Some, new(new Members(of, then, false), rest))))));
-            for (int i = 0; i < of.All.Count; i++)
+            for (int i = 0; i < of.All.Count && into.Count < JsonConstraint.MostWays; i++)
                 if (!seen.Contains(i)) Literal.Of(System.Text.Json.JsonSerializer.Serialize(of.All[i].Name, JsonSchema.Plain)).Step(b, After(of.All[i].Value, seen.Add(i)), into);
             if (of.Others is { } any) new StringForm().Step(b, After(any, seen), into);
         }

@@ -38,8 +38,8 @@ public static class JsonSchema
         JsonForm Of(string type, JsonElement s, string at, int depth) => type switch
         {
             "object" => Members(s, at, depth),
-            "array" => new ArrayForm(s.TryGetProperty("items", out var items) ? Form(items, at + "/items", depth + 1) : AnyForm.Instance, Count(s, "minItems", at, 0), Count(s, "maxItems", at, int.MaxValue)),
-            "string" => new StringForm(Count(s, "minLength", at, 0), Count(s, "maxLength", at, int.MaxValue)),
+            "array" when Range(s, "minItems", "maxItems", at) is var (least, most) => new ArrayForm(s.TryGetProperty("items", out var items) ? Form(items, at + "/items", depth + 1) : AnyForm.Instance, least, most),
+            "string" when Range(s, "minLength", "maxLength", at) is var (least, most) => new StringForm(least, most),
             "number" => new NumberForm(whole: false),
             "integer" => new NumberForm(whole: true),
             "boolean" => new Either([Literal.Of("true"), Literal.Of("false")]),
@@ -73,6 +73,7 @@ public static class JsonSchema
         static Literal Exactly(JsonElement value) => Literal.Of(JsonSerializer.Serialize(value, Plain));
         static IEnumerable<JsonElement> Items(JsonElement list, string at) => list.ValueKind == JsonValueKind.Array && list.GetArrayLength() > 0 ? list.EnumerateArray() : throw Bad(at, list, "an array that is not empty");
         static int Count(JsonElement s, string name, string at, int otherwise) => !s.TryGetProperty(name, out var n) ? otherwise : n.ValueKind == JsonValueKind.Number && n.TryGetInt32(out int count) && count >= 0 ? count : throw Bad($"{at}/{name}", n, "a whole number from 0");
+        static (int Least, int Most) Range(JsonElement s, string least, string most, string at) => (Count(s, least, at, 0), Count(s, most, at, int.MaxValue)) is var r && r.Item1 <= r.Item2 ? r : throw new ArgumentException($"schema {at}: {least} is {r.Item1}, {most} {r.Item2}");
         static ArgumentException Bad(string at, JsonElement found, string expected) { string text = found.GetRawText(); return new($"schema {at} is {(text.Length > 60 ? text[..60] + "…" : text)}, expected {expected}"); }
     }
 }

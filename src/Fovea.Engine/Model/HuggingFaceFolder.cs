@@ -46,10 +46,21 @@ public sealed partial class HuggingFaceFolder : ModelFile
     public override string Path { get; }
     public override string Architecture => Value("model_type") is { ValueKind: JsonValueKind.String } v ? v.GetString()! : throw Bad("model_type", "a text");
     public override RotaryPairs Pairs => RotaryPairs.Halves;
-    public override IEnumerable<string> Tensors => tensors.Keys;
+    public override IEnumerable<string> Tensors => tensors.Keys.Concat(Lists.Keys.Where(n => List(n) is not null));
+    /// <summary>The facts that config.json has, by the keys of GGUF.</summary>
+    internal IEnumerable<string> Facts => Keys.Keys.Where(Has);
+
+    // Lists of config.json that are tensors in GGUF: factors of the frequencies of Phi-3.
+    static readonly Dictionary<string, string> Lists = new() { ["rope_factors_long.weight"] = "rope_scaling.long_factor", ["rope_factors_short.weight"] = "rope_scaling.short_factor" };
+    float[]? List(string name)
+    {
+        if (Architecture != "phi3" || !Lists.TryGetValue(name, out string? key) || Value(key) is not { } list) return null;
+        return list.ValueKind == JsonValueKind.Array && list.GetArrayLength() > 0 && list.EnumerateArray().All(x => x.ValueKind == JsonValueKind.Number && x.TryGetDouble(out double f) && f is > 0 and < 1e9) ? [.. list.EnumerateArray().Select(x => (float)x.GetDouble())] : throw Bad(key, "a list of numbers above 0");
+    }
 
     public override StoredTensor? Find(string name)
     {
+        if (List(name) is { } list) return Own(name, [list.Length], list);
         if (!tensors.TryGetValue(name, out var t)) return null;
         if (!Formats.TryGetValue(t.Place.Type, out string? format)) throw new InvalidDataException($"{Path}: tensor '{t.Place.Name}' is of type {t.Place.Type}, expected one of {string.Join(", ", Formats.Keys)}");
         if (t.Place.Bytes > int.MaxValue) throw new InvalidDataException($"{Path}: tensor '{t.Place.Name}' has {t.Place.Bytes} bytes, expected at most {int.MaxValue}");

@@ -20,7 +20,7 @@ public sealed record LoadedModel(LanguageModel Model, Tokenizer Tokenizer, ChatT
         model.Dispose();
         throw new InvalidDataException($"{path}: the tokenizer has {tokenizer.VocabularySize} tokens, the model {model.Vocabulary}");
     }
-    static string? FolderTemplate(string path)
+    internal static string? FolderTemplate(string path)
     {
         string own = Path.Combine(path, "chat_template.jinja"), config = Path.Combine(path, "tokenizer_config.json");
         if (File.Exists(own)) return File.ReadAllText(own);
@@ -33,12 +33,15 @@ public sealed record LoadedModel(LanguageModel Model, Tokenizer Tokenizer, ChatT
         catch (System.Text.Json.JsonException e) { throw new InvalidDataException($"{config}: is not JSON: {e.Message}"); }
     }
 
-    /// <summary>The tokens of a conversation, ending where the model is to answer. Throws if the model does not say how, or its template refuses.</summary>
+    /// <summary>The tokens of a conversation, ending where the model is to answer. Names of control tokens in texts of messages are text like any other; roles are not, and must be trusted. Throws if the model does not say how, or its template refuses.</summary>
     public int[] Chat(IReadOnlyList<ChatMessage> messages)
     {
         string Text(int? token) => token is { } t ? System.Text.Encoding.UTF8.GetString(Tokenizer.Piece(t, showControl: true)) : "";
         if (Template is null) throw new InvalidOperationException("the model has no chat template");
-        return Tokenizer.Encode(Template.Render(messages, bos: Text(Tokenizer.Bos), eos: Text(Tokenizer.Eos)), special: true);
+        // A character for private use that nobody uses here.
+        char mark = '\ue000';
+        while (messages.Any(m => m.Content.Contains(mark)) && mark < '\uf8ff') mark++;
+        return Tokenizer.EncodeMarked(Template.Render(messages, bos: Text(Tokenizer.Bos), eos: Text(Tokenizer.Eos), content: text => Tokenizer.Mark(text.Replace($"{mark}", "", StringComparison.Ordinal), mark)), mark);
     }
 
     public void Dispose() => Model.Dispose();

@@ -22,12 +22,13 @@ public sealed class ChatTemplate
     /// <summary>
     /// The conversation as text. With <paramref name="addGenerationPrompt"/> it ends where the model is to go on; <paramref name="bos"/> and <paramref name="eos"/> are the texts of those tokens;
     /// <paramref name="tools"/> and what <paramref name="more"/> names are there for templates that ask; the date only where <paramref name="time"/> is given.
+    /// Texts of messages, but not their roles, pass <paramref name="content"/> first, if it is given.
     /// </summary>
     public string Render(IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt = true, string bos = "", string eos = "", IReadOnlyList<object?>? tools = null, TimeProvider? time = null,
-        IReadOnlyDictionary<string, object?>? more = null)
+        IReadOnlyDictionary<string, object?>? more = null, Func<string, string>? content = null)
     {
         var scope = new TemplateScope(null);
-        scope["messages"] = new TemplateList([.. messages.Select(Message)]);
+        scope["messages"] = new TemplateList([.. messages.Select(m => Message(m, content))]);
         scope["add_generation_prompt"] = addGenerationPrompt;
         scope["bos_token"] = bos; scope["eos_token"] = eos;
         scope["tools"] = tools is null ? null : TemplateValues.From(tools);
@@ -41,10 +42,17 @@ public sealed class ChatTemplate
         return new TemplateRun().Render(body, scope);
     }
 
-    static TemplateMap Message(ChatMessage m)
+    static TemplateMap Message(ChatMessage m, Func<string, string>? content)
     {
-        var map = TemplateValues.Map([("role", m.Role), ("content", m.Content)]);
-        foreach (var (key, value) in m.More ?? new Dictionary<string, object?>()) map.Items[key] = TemplateValues.From(value);
+        object? Of(object? x) => content is null ? x : x switch
+        {
+            string s => content(s),
+            TemplateList l => new TemplateList([.. l.Select(Of)], l.IsTuple),
+            TemplateMap map => TemplateValues.Map(map.Items.Select(p => ((string)p.Key, Of(p.Value)))),
+            _ => x,
+        };
+        var map = TemplateValues.Map([("role", m.Role), ("content", Of(m.Content))]);
+        foreach (var (key, value) in m.More ?? new Dictionary<string, object?>()) map.Items[key] = Of(TemplateValues.From(value));
         return map;
     }
 

@@ -1,7 +1,7 @@
 using System.Text;
 namespace Fovea.Models;
 
-/// <summary>Reads the vocabulary of a GGUF file ("tokenizer.ggml.…").</summary>
+/// <summary>Reads the vocabulary of a GGUF file: "tokenizer.ggml.…", or a whole tokenizer.json.</summary>
 static class GgufTokenizer
 {
     const string Prefix = "tokenizer.ggml.";
@@ -9,6 +9,7 @@ static class GgufTokenizer
 
     public static SubwordTokenizer Read(GgufFile file, string name)
     {
+        if (!file.Has(Prefix + "model") && file.Has(GgufTokenizerKeys.Json)) return JsonTokenizer.Read(Encoding.UTF8.GetBytes(file.Text(GgufTokenizerKeys.Json)), name, file.Text(GgufTokenizerKeys.Bos, null), file.Text(GgufTokenizerKeys.Eos, null));
         string model = file.Text(Prefix + "model");
         string[] texts = file.Texts(Prefix + "tokens");
         long[] kinds = Column(file.TryWholes(Prefix + "token_type", out var k) ? k : null, "token_type", () => 1L);

@@ -39,6 +39,39 @@ sealed class SpecialTokens
         return byLength ? ByLength(text, finder) : Leftmost(text, finder);
     }
 
+    /// <summary>Whether this is a control token's id.</summary>
+    public bool IsControl(int id) => Array.Exists(all, t => t.Control && t.Id == id);
+
+    /// <summary>The text with a mark behind the first character of every name of a control token, and at its ends where it could complete a name with what stands beside it.</summary>
+    public string Apart(string text, char mark)
+    {
+        byte[] bytes = System.Text.Encoding.UTF8.GetBytes(text); var cuts = new SortedSet<int>();
+        for (int at = 0; at < bytes.Length; at++)
+            for (int i = at, node = 0; i < bytes.Length && (node = trie.Next(node, bytes[i])) >= 0; i++)
+                if (trie.Value(node) is >= 0 and var token && all[token].Control) { cuts.Add(at + Character(bytes.AsSpan(at))); break; }
+        // Templates often trim texts, so the ends are those without white space.
+        int first = 0, last = bytes.Length;
+        while (first < last && IsSpace(bytes[first])) first++;
+        while (last > first && IsSpace(bytes[last - 1])) last--;
+        ReadOnlySpan<byte> inner = bytes.AsSpan(first..last);
+        if (inner.IsEmpty) return text;
+        foreach (var t in all)
+        {
+            if (!t.Control) continue;
+            for (int k = 1; k < t.Text.Length; k++)
+            {
+                ReadOnlySpan<byte> head = t.Text.AsSpan(0, k), tail = t.Text.AsSpan(k);
+                if (inner.StartsWith(tail) || tail.StartsWith(inner)) cuts.Add(first);
+                if (inner.EndsWith(head)) cuts.Add(last);
+            }
+        }
+        if (cuts.Count == 0) return text;
+        var marked = new System.Text.StringBuilder(); int done = 0;
+        foreach (int cut in cuts) { marked.Append(System.Text.Encoding.UTF8.GetString(bytes, done, cut - done)).Append(mark); done = cut; }
+        return marked.Append(System.Text.Encoding.UTF8.GetString(bytes, done, bytes.Length - done)).ToString();
+    }
+    static int Character(ReadOnlySpan<byte> text) { System.Text.Rune.DecodeFromUtf8(text, out _, out int length); return length; }
+
     List<Fragment> Leftmost(ReadOnlySpan<byte> text, ByteTrie finder)
     {
         var fragments = new List<Fragment>(); int done = 0;

@@ -38,14 +38,37 @@ public sealed class SubwordTokenizer : Tokenizer
     {
         var ids = new List<int>(bytes.Length / 3 + 2);
         if (boundaries) ids.AddRange(parts.Before);
-        foreach (var f in parts.Special.Split(bytes, special))
-            if (f.Token >= 0) ids.Add(f.Token); else Plain(bytes[f.Start..f.End], f.Start == 0, special, ids);
+        Encode(bytes, special, [], ids);
         if (boundaries) ids.AddRange(parts.Behind);
         return [.. ids];
     }
 
-    void Plain(ReadOnlySpan<byte> bytes, bool atStart, bool special, List<int> ids)
+    public override string Mark(string text, char mark)
     {
+        string apart = parts.Special.Apart(text, mark);
+        if (parts.SpecialNormalised is not { } second) return apart;
+        // A name that only appears in the normalised text is not where it could be marked: then every character stands by itself.
+        var normal = new PieceText(); CodePoints.Decode(System.Text.Encoding.UTF8.GetBytes(apart), normal);
+        return second.Split(CodePoints.Encode((parts.Normaliser?.Apply(normal) ?? normal).All), control: true).Exists(f => second.IsControl(f.Token)) ? mark + string.Join(mark, apart.EnumerateRunes()) + mark : apart;
+    }
+
+    public override int[] EncodeMarked(string text, char mark)
+    {
+        byte[] bytes = System.Text.Encoding.UTF8.GetBytes(text); var ids = new List<int>(bytes.Length / 3 + 2);
+        Encode(bytes, special: true, System.Text.Encoding.UTF8.GetBytes([mark]), ids);
+        return [.. ids];
+    }
+
+    void Encode(ReadOnlySpan<byte> bytes, bool special, ReadOnlySpan<byte> mark, List<int> ids)
+    {
+        foreach (var f in parts.Special.Split(bytes, special))
+            if (f.Token >= 0) ids.Add(f.Token); else Plain(bytes[f.Start..f.End], f.Start == 0, special, mark, ids);
+    }
+
+    void Plain(ReadOnlySpan<byte> bytes, bool atStart, bool special, ReadOnlySpan<byte> mark, List<int> ids)
+    {
+        if (parts.SpecialNormalised is null) bytes = Without(bytes, mark);
+        if (bytes.IsEmpty) return;
         var text = new PieceText();
         CodePoints.Decode(bytes, text);
         text = parts.Normaliser?.Apply(text) ?? text;
@@ -55,9 +78,17 @@ public sealed class SubwordTokenizer : Tokenizer
         {
             if (f.Token >= 0) { ids.Add(f.Token); continue; }
             text = new();
-            CodePoints.Decode(normal.AsSpan(f.Start..f.End), text);
+            CodePoints.Decode(Without(normal.AsSpan(f.Start..f.End), mark), text);
             Cut(text, atStart && f.Start == 0, ids);
         }
+    }
+
+    static ReadOnlySpan<byte> Without(ReadOnlySpan<byte> bytes, ReadOnlySpan<byte> mark)
+    {
+        if (mark.IsEmpty || bytes.IndexOf(mark) < 0) return bytes;
+        var left = new byte[bytes.Length]; int n = 0;
+        for (int i = 0; i < bytes.Length;) if (bytes[i..].StartsWith(mark)) i += mark.Length; else left[n++] = bytes[i++];
+        return left.AsSpan(0, n);
     }
 
     void Cut(PieceText text, bool atStart, List<int> ids)

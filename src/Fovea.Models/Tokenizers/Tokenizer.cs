@@ -25,6 +25,14 @@ public abstract class Tokenizer
     /// <summary>The same for a text.</summary>
     public int[] Encode(string text, bool special, bool boundaries = false) => Encode(Encoding.UTF8.GetBytes(text), special, boundaries);
 
+    /// <summary>
+    /// A part of a text whose origin is unknown, with <paramref name="mark"/> wherever a name of a control token would be found in it, or made of it and what stands beside it. <see cref="EncodeMarked"/> reads it as ordinary text, whatever is written around it.
+    /// The mark must not be in the text. Names of a single character cannot be kept apart.
+    /// </summary>
+    public virtual string Mark(string text, char mark) => text;
+    /// <summary>Token ids of a text in which names of control tokens become those tokens, but where a mark keeps them apart; marks are left out.</summary>
+    public virtual int[] EncodeMarked(string text, char mark) => Encode(text.Replace($"{mark}", "", StringComparison.Ordinal), special: true);
+
     /// <summary>The bytes of one token within a text; control tokens have none unless they are shown.</summary>
     public virtual byte[] Piece(int token, bool showControl = false) => Decode([token]);
     /// <summary>How many spaces at the very beginning of a text Decode leaves out, because Encode put them there.</summary>

@@ -41,6 +41,14 @@ public class EngineCommandTests
         Assert.NotEmpty((string)CliRun.Of("generate", "The", "--model", to, "--max-tokens", "4", "--json").Json["text"]!);
     }
 
+    [Fact]
+    public void A_folder_of_Hugging_Face_becomes_one_file()
+    {
+        using var files = new EngineModels(); string to = Path.Combine(CliRun.Folder(), "made.gguf"), folder = FolderConversionTests.Folder(files, ""); var run = CliRun.Of("convert", folder, to, "--kind", "F32", "--json");
+        Assert.Equal(0, run.Code); Assert.Equal("F32", (string)run.Json["kind"]!); string Of(string model) => (string)CliRun.Of("generate", "the hand", "--model", model, "--max-tokens", "12", "--json").Json["text"]!;
+        Assert.Equal(Of(folder), Of(to));
+    }
+
     [Theory]
     [InlineData("--model: expected", "generate", "x")]
     [InlineData("does not exist", "convert", "/nowhere.gguf", "/tmp/x.gguf", "--kind", "F16")]

@@ -2,47 +2,16 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json.Nodes;
-using Fovea.Cli;
-using Fovea.Engine;
-using Fovea.Models;
 namespace Fovea.Units;
 
 public class ServeTests
 {
-    /// <summary>A server on a free port over a model with random weights and a vocabulary of bytes.</summary>
-    sealed class Running : IAsyncDisposable
-    {
-        readonly LoadedModel loaded; readonly Server server;
-        public HttpClient Client { get; }
-        Running(LoadedModel loaded, Server server) => (this.loaded, this.server, Client) = (loaded, server, new() { BaseAddress = new(server.Address), Timeout = TimeSpan.FromSeconds(60) });
-
-        public static async Task<Running> Start(string? key = null, int parallel = 4, int waiting = 16, int kept = 0)
-        {
-            string path = Path.Combine(CliRun.Folder(), "tiny.gguf"); var merges = BytePairTokenizer.Train("the old lamp and the old boat and the old sea "u8, 270); var config = new ModelConfig(merges.VocabularySize + 1, 32, 2, 2) { KvHeads = 1, Hidden = 48, Length = 400 }; var weights = Weights.Random(new Rng(4)); _ = new DecoderModel(config, weights);
-            new GgufWriter("llama").Vocabulary(merges).Set("tokenizer.chat_template", "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}").Decoder(config, weights, GgufKind.F32).Save(path);
-            var loaded = LoadedModel.Open(path); var server = new Server(loaded, new BatchOptions { Kept = kept }, new("127.0.0.1", 0, key, parallel, waiting, 1 << 16, "tiny"));
-            await server.Start(TestContext.Current.CancellationToken);
-            return new(loaded, server);
-        }
-        public async Task<(HttpStatusCode Status, JsonNode Body)> Post(string path, string json)
-        {
-            using var r = await Client.PostAsync(path, new StringContent(json, Encoding.UTF8, "application/json"), TestContext.Current.CancellationToken); string text = await r.Content.ReadAsStringAsync(TestContext.Current.CancellationToken);
-            return (r.StatusCode, JsonNode.Parse(text)!);
-        }
-        public async Task<List<string>> Events(string path, string json)
-        {
-            using var r = await Client.PostAsync(path, new StringContent(json, Encoding.UTF8, "application/json"), TestContext.Current.CancellationToken);
-            Assert.Equal("text/event-stream", r.Content.Headers.ContentType!.MediaType);
-            return [.. (await r.Content.ReadAsStringAsync(TestContext.Current.CancellationToken)).Split("\n\n", StringSplitOptions.RemoveEmptyEntries).Select(e => e["data: ".Length..])];
-        }
-        public async ValueTask DisposeAsync() { Client.Dispose(); await server.Stop(); await server.DisposeAsync(); loaded.Dispose(); }
-    }
     const string Ask = "\"max_tokens\":12,\"seed\":5,\"temperature\":0.9";
 
     [Fact]
     public async Task A_text_is_the_same_as_a_whole_and_in_events()
     {
-        await using var s = await Running.Start();
+        await using var s = await RunningServer.Start();
         var (status, whole) = await s.Post("/v1/completions", $$"""{"model":"tiny","prompt":"the old",{{Ask}}}""");
         Assert.Equal(HttpStatusCode.OK, status); string text = (string)whole["choices"]![0]!["text"]!;
         Assert.NotEmpty(text); Assert.Equal(((int)whole["usage"]!["prompt_tokens"]! + (int)whole["usage"]!["completion_tokens"]!), (int)whole["usage"]!["total_tokens"]!); Assert.InRange((int)whole["usage"]!["completion_tokens"]!, 1, 12);
@@ -55,7 +24,7 @@ public class ServeTests
     [Fact]
     public async Task A_chat_goes_through_the_models_template_and_tells_probabilities()
     {
-        await using var s = await Running.Start();
+        await using var s = await RunningServer.Start();
         string messages = "\"messages\":[{\"role\":\"system\",\"content\":\"be old\"},{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"lamp\"}]}]";
         var (_, chat) = await s.Post("/v1/chat/completions", $$"""{ {{messages}},"logprobs":true,"top_logprobs":3,{{Ask}}}"""); var (_, plain) = await s.Post("/v1/completions", $$"""{"prompt":"system: be old\nuser: lamp\nassistant: ","logprobs":3,{{Ask}}}""");
         // The template adds no first token; a plain prompt gets it.
@@ -69,7 +38,7 @@ public class ServeTests
     [Fact]
     public async Task Json_is_kept_to_a_schema_whatever_the_model_would_like_to_say()
     {
-        await using var s = await Running.Start();
+        await using var s = await RunningServer.Start();
         const string schema = """{"type":"object","properties":{"kind":{"enum":["lamp","boat"]},"count":{"type":"integer"}},"required":["kind","count"]}""";
         for (int seed = 1; seed < 6; seed++)
         {
@@ -83,7 +52,7 @@ public class ServeTests
     [Fact]
     public async Task Vectors_of_texts_have_length_one_in_either_form()
     {
-        await using var s = await Running.Start();
+        await using var s = await RunningServer.Start();
         var (_, r) = await s.Post("/v1/embeddings", """{"model":"tiny","input":["the old lamp","the old boat"]}"""); var v = r["data"]!.AsArray().Select(d => d!["embedding"]!.AsArray().Select(x => (float)x!).ToArray()).ToList();
         Assert.All(v, x => Assert.Equal(1, x.Sum(y => (double)y * y), 4)); Assert.NotEqual(v[0], v[1]);
         var (_, b) = await s.Post("/v1/embeddings", """{"input":"the old lamp","encoding_format":"base64"}""");
@@ -100,6 +69,7 @@ public class ServeTests
     [InlineData("/v1/completions", """{"prompt":[1,999999]}""", 400, "token 999999")]
     [InlineData("/v1/completions", """{"prompt":["a","b"]}""", 400, "several prompts")]
     [InlineData("/v1/chat/completions", """{"messages":[]}""", 400, "'messages' is missing")]
+    [InlineData("/v1/chat/completions", """{"messages":[{"role":"<|end|>","content":"a"}]}""", 400, "has the role '<|end|>'")]
     [InlineData("/v1/chat/completions", """{"messages":[{"role":"user","content":7}]}""", 400, "expected a text")]
     [InlineData("/v1/chat/completions", """{"messages":[{"role":"user","content":"a"}],"response_format":{"type":"yaml"}}""", 400, "'yaml'")]
     [InlineData("/v1/chat/completions", """{"messages":[{"role":"user","content":"a"}],"tools":[{}]}""", 400, "'tools' is not supported")]
@@ -109,7 +79,7 @@ public class ServeTests
     [InlineData("/v1/models", "{}", 405, "expected GET")]
     public async Task What_is_wrong_with_a_request_is_told(string path, string body, int status, string message)
     {
-        await using var s = await Running.Start();
+        await using var s = await RunningServer.Start();
         var (found, r) = await s.Post(path, body);
         Assert.Equal(status, (int)found); if (status != 200) Assert.Contains(message, (string)r["error"]!["message"]!);
     }
@@ -117,7 +87,7 @@ public class ServeTests
     [Fact]
     public async Task A_body_that_is_too_large_and_a_wrong_key_are_refused_and_health_needs_none()
     {
-        await using var s = await Running.Start(key: "secret");
+        await using var s = await RunningServer.Start(key: "secret");
         Assert.Equal(HttpStatusCode.Unauthorized, (await s.Post("/v1/completions", "{}")).Status); Assert.Equal(HttpStatusCode.OK, (await s.Client.GetAsync("/health", TestContext.Current.CancellationToken)).StatusCode);
         s.Client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", "secret");
         Assert.Equal("tiny", (string)JsonNode.Parse(await s.Client.GetStringAsync("/v1/models", TestContext.Current.CancellationToken))!["data"]![0]!["id"]!);
@@ -127,7 +97,7 @@ public class ServeTests
     [Fact]
     public async Task A_full_queue_answers_429_and_who_leaves_frees_a_place_and_its_cache()
     {
-        await using var s = await Running.Start(parallel: 1, waiting: 1); using var leave = new CancellationTokenSource();
+        await using var s = await RunningServer.Start(parallel: 1, waiting: 1); using var leave = new CancellationTokenSource();
         Task<HttpResponseMessage> Long() => s.Client.SendAsync(new(HttpMethod.Post, "/v1/completions") { Content = new StringContent("""{"prompt":"the","max_tokens":390,"stream":true,"logit_bias":{"270":-100}}""", Encoding.UTF8, "application/json") }, HttpCompletionOption.ResponseHeadersRead, leave.Token);
         using var first = await Long(); Task<HttpResponseMessage> second = Long(); int refused = 0;
         for (int i = 0; i < 20 && refused == 0; i++) { var (status, _) = await s.Post("/v1/completions", """{"prompt":"the","max_tokens":1}"""); if (status == HttpStatusCode.TooManyRequests) refused++; }
@@ -141,7 +111,7 @@ public class ServeTests
     [Fact]
     public async Task Many_at_once_get_what_they_would_get_alone()
     {
-        await using var s = await Running.Start(kept: 4); string[] prompts = ["the old", "lamp", "and the sea", "boat boat boat"];
+        await using var s = await RunningServer.Start(kept: 4); string[] prompts = ["the old", "lamp", "and the sea", "boat boat boat"];
         string Body(string p) => $$"""{"prompt":"{{p}}","temperature":0,"max_tokens":20}""";
         var alone = new List<string>(); foreach (string p in prompts) alone.Add((string)(await s.Post("/v1/completions", Body(p))).Body["choices"]![0]!["text"]!);
         var together = await Task.WhenAll(prompts.Select(p => s.Post("/v1/completions", Body(p))));

@@ -28,7 +28,7 @@ public class SamplerTests
     [Fact] public void Min_p_leaves_those_near_the_likeliest() => Near(Softmax(1, 5, 1, 3), Shares(new() { Temperature = 1, MinP = 0.3 }));
     [Fact] public void A_constraint_is_a_renormalised_distribution() => Near(Softmax(1, 2, 3, 4), Shares(new() { Temperature = 1 }, allowed: t => t is 2 or 3 or 4));
     [Fact] public void Bias_forbids_and_prefers() => Near(Softmax(1, 0, 2, 3, 4, 7).Select((p, i) => i == 1 ? 0 : p).ToArray(), Shares(new() { Temperature = 1, Bias = new Dictionary<int, double> { [1] = double.NegativeInfinity, [5] = -100 } }));
-    [Fact] public void Nothing_left_is_an_error() => Assert.Contains("no token may be drawn", Assert.Throws<InvalidOperationException>(() => new Sampler(Sampling.Usual).Next(Logits, [], 0, _ => false)).Message);
+    [Fact] public void Nothing_left_is_an_error() => Assert.Contains("no token may be drawn", Assert.Throws<NothingAllowedException>(() => new Sampler(Sampling.Usual).Next(Logits, [], 0, _ => false)).Message);
     [Fact] public void A_logit_that_is_no_number_is_an_error() => Assert.Throws<ArithmeticException>(() => new Sampler(Sampling.Usual).Next([0, float.NaN, 1], [], 0));
 
     [Fact]

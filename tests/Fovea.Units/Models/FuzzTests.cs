@@ -8,7 +8,7 @@ public class FuzzTests
     const int Many = 20_000;
 
     /// <summary>One to four changes of a kind that files suffer, or that someone makes on purpose.</summary>
-    static byte[] Damage(byte[] good, Rng rng, string[] words)
+    internal static byte[] Damage(byte[] good, Rng rng, string[] words)
     {
         var bytes = new List<byte>(good); int draws = 0;
         int Below(int n) => (int)(n * rng.Uniform(draws++));

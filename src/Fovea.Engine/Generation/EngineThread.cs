@@ -1,11 +1,10 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using System.Threading.Channels;
-using Fovea.Engine;
-namespace Fovea.Cli;
+namespace Fovea.Engine;
 
 /// <summary>What a request waits for: its tokens as they come, and its end.</summary>
-sealed class Job(Request request, int[]? embed = null)
+public sealed class Job(Request request, int[]? embed = null)
 {
     public Request Request => request;
     /// <summary>Tokens of a text whose vector is asked for, or null.</summary>
@@ -13,30 +12,35 @@ sealed class Job(Request request, int[]? embed = null)
     public Channel<Written> Tokens { get; } = Channel.CreateUnbounded<Written>(new() { SingleReader = true, SingleWriter = true });
     public TaskCompletionSource<Writing> Done { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
     public TaskCompletionSource<float[]> Vector { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    public Writing? Writing { get; set; }
-    public long Came { get; } = Stopwatch.GetTimestamp();
+    internal Writing? Writing { get; set; }
+    internal long Came { get; } = Stopwatch.GetTimestamp();
 
-    public void Fail(Exception e) { Tokens.Writer.TryComplete(); Done.TrySetException(e); Vector.TrySetException(e); }
+    internal void Fail(Exception e) { Tokens.Writer.TryComplete(); Done.TrySetException(e); Vector.TrySetException(e); }
 }
 
 /// <summary>The one thread on which the model works. Requests wait in a queue of limited length and are moved on together.</summary>
-sealed class EngineThread : IDisposable
+public sealed class EngineThread : IDisposable
 {
     public const string Name = "Fovea.Engine";
-    static readonly ActivitySource activities = new(Name); static readonly System.Diagnostics.Metrics.Meter meter = new(Name);
+    static readonly ActivitySource activities = new(Name); static readonly Meter meter = new(Name);
     static readonly Counter<long> readTokens = meter.CreateCounter<long>("fovea.tokens.read"), writtenTokens = meter.CreateCounter<long>("fovea.tokens.written"), ended = meter.CreateCounter<long>("fovea.requests.ended");
     static readonly Histogram<double> seconds = meter.CreateHistogram<double>("fovea.request.seconds", "s");
 
     readonly Batcher batcher; readonly int parallel; readonly Channel<Job> queue; readonly Thread thread; readonly CancellationTokenSource stop = new(); readonly List<Job> active = [];
     long read, written, finished; volatile int running;
 
+    /// <summary>Starts the thread, which moves up to parallel requests on together while up to waiting others wait. The model stays the caller's, and must live longer.</summary>
     public EngineThread(LoadedModel loaded, BatchOptions options, int parallel, int waiting)
     {
+        if (parallel < 1) throw new ArgumentOutOfRangeException(nameof(parallel), parallel, "expected at least 1");
+        Loaded = loaded;
         (batcher, this.parallel) = (new(loaded.Model, loaded.Tokenizer, options), parallel);
         queue = Channel.CreateBounded<Job>(new BoundedChannelOptions(waiting) { SingleReader = true });
         thread = new(Work) { IsBackground = true, Name = Name }; thread.Start();
     }
 
+    public LoadedModel Loaded { get; }
+    /// <summary>The most tokens of a text.</summary>
     public int Context => batcher.Context;
     public int Waiting => queue.Reader.Count;
     public int Active => running;
@@ -47,6 +51,8 @@ sealed class EngineThread : IDisposable
 
     /// <summary>False if too many wait already.</summary>
     public bool TryAdd(Job job) => !stop.IsCancellationRequested && queue.Writer.TryWrite(job);
+    /// <summary>Waits for a place in the queue; throws if the thread has stopped.</summary>
+    public ValueTask Add(Job job, CancellationToken cancel = default) => queue.Writer.WriteAsync(job, cancel);
 
     void Work()
     {
@@ -81,7 +87,7 @@ sealed class EngineThread : IDisposable
             job.Writing = batcher.Add(job.Request, w => job.Tokens.Writer.TryWrite(w));
             active.Add(job); running = active.Count;
         }
-        catch (Exception e) when (e is ArgumentException or ContextOverflowException or ArithmeticException) { job.Fail(e); }
+        catch (Exception e) when (e is not OutOfMemoryException) { job.Fail(e); }
     }
 
     void End(Job job)
