@@ -34,6 +34,13 @@ sealed class TrainingRun
         return c.Batch(rng, micro, 1);
     }
 
+    void Save(GgufKind kind)
+    {
+        var file = new GgufWriter("llama").Set("general.name", "fovea").Vocabulary(merges);
+        if (text.Length == 0) file.Set("tokenizer.chat_template", Template);
+        file.Decoder(config, weights, kind).Save(path);
+    }
+
     public JsonObject Run(bool resume, GgufKind kind, Action<string, double> progress, CancellationToken cancel)
     {
         int rows = Math.Max(1, plan.TokensPerStep / plan.Longest);
@@ -47,11 +54,14 @@ sealed class TrainingRun
             int length = plan.LengthAt(i / rows), side = Math.Max(1, plan.Longest / length); int[] inputs = new int[side * length], targets = new int[side * length];
             for (int r = 0; r < side; r++) { var b = Batch(r, length, plan.Rng["texts"][length][i]); b.Inputs.CopyTo(inputs, r * length); b.Targets.CopyTo(targets, r * length); }
             return model.Loss(inputs, targets, side, pass);
-        }, step => progress($"step {step} of {plan.Steps}, length {plan.LengthAt(step - 1)}, loss {trainer.Losses.Skip(step - 20).Average().ToString("0.000", CultureInfo.InvariantCulture)}", step / (double)plan.Steps), cancel);
+        }, step =>
+        {
+            // The model so far, ten times on the way.
+            if (step < plan.Steps && step % Math.Max(1, plan.Steps / 10) == 0) Save(kind);
+            progress($"step {step} of {plan.Steps}, length {plan.LengthAt(step - 1)}, loss {trainer.Losses.Skip(step - 20).Average().ToString("0.000", CultureInfo.InvariantCulture)}", step / (double)plan.Steps);
+        }, cancel);
         double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
-        var file = new GgufWriter("llama").Set("general.name", "fovea").Vocabulary(merges);
-        if (text.Length == 0) file.Set("tokenizer.chat_template", Template);
-        file.Decoder(config, weights, kind).Save(path);
+        Save(kind);
         var facts = new JsonObject
         {
             ["seed"] = plan.Seed,
