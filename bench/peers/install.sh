@@ -32,6 +32,8 @@ llama() {
   local lib=$to/node_modules/@node-llama-cpp/linux-$(node -p process.arch)/bins/linux-$(node -p process.arch)
   local ggml; ggml=$(cd "$lib" && ls libggml.*so* | grep -v -e base -e cpu | head -1)
   compile ggml llama -L"$lib" -l:"$ggml" -l:libggml-base.so -Wl,-rpath,"$lib" -lm
+  local model; model=$(cd "$lib" && ls libllama.*so* | head -1)
+  compile llama llama-model -L"$lib" -l:"$model" -l:"$ggml" -l:libggml-base.so -Wl,-rpath,"$lib"
 }
 
 [ -f "$to/package.json" ] || echo '{ "private": true }' > "$to/package.json"
