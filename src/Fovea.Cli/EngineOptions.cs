@@ -13,6 +13,25 @@ sealed class EngineOptions
     public Option<int?> Context { get; } = new("--context") { Description = "The most tokens of a text; the model's own length without it." };
     public Option<int> Chunk { get; } = new("--chunk") { Description = "Tokens of a prompt that are read in one pass; the cache is brought down to its budget after each.", DefaultValueFactory = _ => 512 };
 
+    public Option<string?> Draft { get; } = new("--draft") { Description = "A smaller model of the same vocabulary that proposes tokens, which the model judges several at a time; what is written stays the same." };
+    public Option<int> DraftTokens { get; } = new("--draft-tokens") { Description = "Tokens that the draft model proposes at a time, 1 to 7.", DefaultValueFactory = _ => 4 };
+
+    public void AddDraftTo(Command command) { command.Add(Draft); command.Add(DraftTokens); }
+
+    /// <summary>The options with the draft model, which is closed by what is returned beside them; null without one.</summary>
+    public (BatchOptions Options, IDisposable? Opened) WithDraft(ParseResult p, BatchOptions options, LoadedModel loaded)
+    {
+        if (p.GetValue(Draft) is not { } file) return (options, null);
+        var draft = LoadedModel.Open(file);
+        for (int t = 0, n = loaded.Tokenizer.VocabularySize; t < n; t++)
+            if (draft.Tokenizer.VocabularySize != n || !loaded.Tokenizer.Piece(t).AsSpan().SequenceEqual(draft.Tokenizer.Piece(t)))
+            {
+                string found = draft.Tokenizer.VocabularySize != n ? $"{draft.Tokenizer.VocabularySize} tokens, the model {n}" : $"another token {t}";
+                draft.Dispose(); throw new UsageException($"--draft {file}: has {found}: expected a model of the same vocabulary");
+            }
+        return (options with { Draft = draft.Model, DraftTokens = p.GetValue(DraftTokens) }, draft);
+    }
+
     public void AddTo(Command command) { foreach (Option o in (Option[])[Model, Cache, Budget, Kv, Context, Chunk]) command.Add(o); }
 
     public LoadedModel Open(ParseResult p) => LoadedModel.Open(p.GetValue(Model) ?? throw new UsageException("--model: expected a GGUF file or a folder of Hugging Face"));

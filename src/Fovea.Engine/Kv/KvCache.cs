@@ -32,6 +32,9 @@ public sealed class KvLayer(KvFormat format, KvHead[] heads, int? window, QueryW
         }
     }
 
+    // Tokens from the position next on until the last of them makes something leave.
+    internal int Steady(int next) => window is { } width ? (heads[0].Count > 0 ? heads[0].Positions[0] : next) + Slack - 1 + width - next : int.MaxValue;
+
     internal void Cut(int position) { for (int h = 0; h < heads.Length; h++) { heads[h].Cut(position); selection?.Cut(h, heads[h].Count); } }
     internal KvLayer Fork() => new(format, [.. heads.Select(h => h.Fork())], window, watch?.Fork(), selection?.Fork());
     public void Dispose() { foreach (var h in heads) h.Dispose(); }

@@ -20,29 +20,33 @@ public abstract class AttentionRows(AttentionParts parts)
     private protected float Scale { get; } = (float)(parts.Scale ?? 1 / Math.Sqrt(parts.Dim));
     float[] q = [], k = [], v = [], o = [], lse = [], flatQ = [], flatK = [], flatV = [], flatO = [];
 
-    /// <summary>x [tokens,C] of all pieces, normalised → y [tokens,C], overwritten; keys and values go into the sequences' caches.</summary>
-    public void Apply(ReadOnlySpan<float> x, int tokens, ReadOnlySpan<Piece> pieces, Span<float> y)
+    /// <summary>x [tokens,C] of all pieces, normalised → y [tokens,C], overwritten; keys and values go into the sequences' caches. With apart, every row of a product has the bits that it has alone; tokens of tentative pieces are answered one by one in any case.</summary>
+    public void Apply(ReadOnlySpan<float> x, int tokens, ReadOnlySpan<Piece> pieces, Span<float> y, bool apart)
     {
         int heads = parts.Heads, groups = parts.KvHeads, d = parts.Dim, e = parts.ValueDim;
         Span<float> fq = Room(ref flatQ, tokens * heads * d), fk = Room(ref flatK, tokens * groups * d), fv = Room(ref flatV, tokens * groups * e), fo = Room(ref flatO, tokens * heads * e);
-        parts.Q.Apply(x, tokens, fq); parts.K.Apply(x, tokens, fk); parts.V.Apply(x, tokens, fv);
+        parts.Q.Apply(x, tokens, fq, apart); parts.K.Apply(x, tokens, fk, apart); parts.V.Apply(x, tokens, fv, apart);
         parts.QueryNorm?.Apply(fq, fq, tokens * heads); parts.KeyNorm?.Apply(fk, fk, tokens * groups);
-        for (int p = 0, at = 0; p < pieces.Length; at += pieces[p].Length, p++)
-        {
-            int n = pieces[p].Length; var layer = pieces[p].Sequence.Cache[parts.Layer];
-            Span<float> qs = Room(ref q, n * heads * d), ks = Room(ref k, n * groups * d), vs = Room(ref v, n * groups * e), os = Room(ref o, n * heads * e);
-            Split(fq.Slice(at * heads * d, qs.Length), qs, n, heads, d); Split(fk.Slice(at * groups * d, ks.Length), ks, n, groups, d); Split(fv.Slice(at * groups * e, vs.Length), vs, n, groups, e);
-            int start = pieces[p].Sequence.Length;
-            parts.Rotary?.Apply(qs, heads, n, d, start); parts.Rotary?.Apply(ks, groups, n, d, start);
-            if (layer.Format.Rotate) { Turn(qs, d); Turn(ks, d); Turn(vs, e); }
-            for (int g = 0; g < groups; g++) layer.Heads[g].Append(ks.Slice(g * n * d, n * d), vs.Slice(g * n * e, n * e), start);
-            Room(ref lse, n * heads);
-            Threads.For(groups, Alone(groups) ? groups : 1, new HeadTasks(this, layer, n, start));
-            layer.Watch?.See(layer.Heads, this, qs, n, start, lse.AsSpan(0, n * heads));
-            if (layer.Format.Rotate) Turn(os, e);
-            Join(os, fo.Slice(at * heads * e, os.Length), n, heads, e);
-        }
-        parts.Out.Apply(fo, tokens, y);
+        int at = 0;
+        foreach (var p in pieces)
+            for (int done = 0, n = p.Tentative ? 1 : p.Length; done < p.Length; done += n, at += n) Read(p.Sequence.Cache[parts.Layer], p.Sequence.Length + done, n, fq[(at * heads * d)..], fk[(at * groups * d)..], fv[(at * groups * e)..], fo[(at * heads * e)..]);
+        parts.Out.Apply(fo, tokens, y, apart);
+    }
+
+    // n tokens of one sequence from start on; rows of all heads [n,heads,·], fo overwritten.
+    void Read(KvLayer layer, int start, int n, ReadOnlySpan<float> fq, ReadOnlySpan<float> fk, ReadOnlySpan<float> fv, Span<float> fo)
+    {
+        int heads = parts.Heads, groups = parts.KvHeads, d = parts.Dim, e = parts.ValueDim;
+        Span<float> qs = Room(ref q, n * heads * d), ks = Room(ref k, n * groups * d), vs = Room(ref v, n * groups * e), os = Room(ref o, n * heads * e);
+        Split(fq[..qs.Length], qs, n, heads, d); Split(fk[..ks.Length], ks, n, groups, d); Split(fv[..vs.Length], vs, n, groups, e);
+        parts.Rotary?.Apply(qs, heads, n, d, start); parts.Rotary?.Apply(ks, groups, n, d, start);
+        if (layer.Format.Rotate) { Turn(qs, d); Turn(ks, d); Turn(vs, e); }
+        for (int g = 0; g < groups; g++) layer.Heads[g].Append(ks.Slice(g * n * d, n * d), vs.Slice(g * n * e, n * e), start);
+        Room(ref lse, n * heads);
+        Threads.For(groups, Alone(groups) ? groups : 1, new HeadTasks(this, layer, n, start));
+        layer.Watch?.See(layer.Heads, this, qs, n, start, lse.AsSpan(0, n * heads));
+        if (layer.Format.Rotate) Turn(os, e);
+        Join(os, fo[..os.Length], n, heads, e);
     }
 
     // With fewer heads than threads each head is better worked on by all.

@@ -17,10 +17,27 @@ public sealed class Sequence : IDisposable
     /// <summary>Whether the cache holds every token, so that cutting the text back is exact.</summary>
     public bool Whole { get { for (int l = 0; l < Cache.Layers; l++) foreach (var h in Cache[l].Heads) if (h.Count != Length) return false; return true; } }
 
-    internal void Add(ReadOnlySpan<int> more)
+    /// <summary>Tokens that can be read tentatively from here: until the next one lets go of entries. 0 where a policy chooses what stays, since what has left does not come back.</summary>
+    public int Steady
+    {
+        get
+        {
+            if (budget?.Policy is not null) return 0;
+            int most = int.MaxValue;
+            for (int l = 0; l < Cache.Layers; l++) most = Math.Min(most, Cache[l].Steady(Length));
+            return most;
+        }
+    }
+
+    internal void Add(ReadOnlySpan<int> more, bool tentative)
     {
         if (tokens.Length < Length + more.Length) Array.Resize(ref tokens, Math.Max(Length + more.Length, Math.Max(64, 2 * tokens.Length)));
         more.CopyTo(tokens.AsSpan(Length)); Length += more.Length;
+        if (!tentative) Settle();
+    }
+
+    void Settle()
+    {
         for (int l = 0; l < Cache.Layers; l++) Cache[l].Slide(Length);
         budget?.Settle(Cache);
     }
@@ -43,6 +60,9 @@ public sealed class Sequence : IDisposable
         if (length < 0 || length > Length) throw new ArgumentOutOfRangeException(nameof(length), length, $"there are {Length} tokens");
         Cache.Cut(length); Length = length;
     }
+
+    /// <summary>Ends tentative reading: the text has this length, what was read beyond is forgotten as if it had never been.</summary>
+    public void Accept(int length) { Cut(length); Settle(); }
 
     /// <summary>A second sequence that has read the same.</summary>
     public Sequence Fork() => new(Model, budget, Cache.Fork(), [.. Tokens]);

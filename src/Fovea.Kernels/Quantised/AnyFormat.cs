@@ -19,8 +19,8 @@ public abstract class NumberFormat
     public abstract void Decode(ReadOnlySpan<byte> from, int columns, Span<float> y);
     /// <summary>Rows of x [Rows,Columns] into the format; to is overwritten. Numbers that are not finite are an <see cref="ArgumentException"/>, a format that is read only a <see cref="NotSupportedException"/>.</summary>
     public abstract void Encode(ReadOnlySpan<float> x, int columns, Span<byte> to);
-    /// <summary>y [M,N] = x [M,K] · Wᵀ for W [N,K]; y is overwritten. K must fill whole blocks.</summary>
-    public abstract void MatMul(ReadOnlySpan<byte> weights, int n, int k, ReadOnlySpan<float> x, int m, Span<float> y);
+    /// <summary>y [M,N] = x [M,K] · Wᵀ for W [N,K]; y is overwritten. K must fill whole blocks. With apart, every row has the bits that it has alone.</summary>
+    public abstract void MatMul(ReadOnlySpan<byte> weights, int n, int k, ReadOnlySpan<float> x, int m, Span<float> y, bool apart = false);
     /// <summary>An <see cref="ArgumentException"/> that names the first block with a number that is not finite.</summary>
     public abstract void Check(ReadOnlySpan<byte> from);
     /// <summary>Calls user.Run with the struct of this format.</summary>
@@ -43,7 +43,7 @@ public abstract class NumberFormat
         public override bool Writable => writer is not null;
         public override void Decode(ReadOnlySpan<byte> from, int columns, Span<float> y) => Formats.Decode<TFormat>(from, columns, y);
         public override void Encode(ReadOnlySpan<float> x, int columns, Span<byte> to) => (writer ?? throw new NotSupportedException($"{Name} is read, not written")).Encode(x, columns, to);
-        public override void MatMul(ReadOnlySpan<byte> weights, int n, int k, ReadOnlySpan<float> x, int m, Span<float> y) => Quantised.MatMul<TFormat>(weights, n, k, x, m, y);
+        public override void MatMul(ReadOnlySpan<byte> weights, int n, int k, ReadOnlySpan<float> x, int m, Span<float> y, bool apart) => Quantised.MatMul<TFormat>(weights, n, k, x, m, y, apart);
         public override void Check(ReadOnlySpan<byte> from) => Formats.Check<TFormat>(from);
         public override void Use<TUser>(ref TUser user) => user.Run<TFormat>();
     }
