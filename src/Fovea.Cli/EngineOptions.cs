@@ -10,6 +10,7 @@ sealed class EngineOptions
     public Option<string> Cache { get; } = new("--cache") { Description = $"What stays of the cache, or is looked at: full, {string.Join(", ", CacheRule.All)}.", DefaultValueFactory = _ => "full" };
     public Option<int> Budget { get; } = new("--budget") { Description = "Entries per key head and layer that a cache rule leaves.", DefaultValueFactory = _ => 1024 };
     public Option<string> Kv { get; } = new("--kv") { Description = "Number format of the cache: f32, f16, bf16, q8, q4, q2, keys/values like q8/q4, with +rotate behind to spread outliers first.", DefaultValueFactory = _ => "f32" };
+    public Option<KeyPositions> Keys { get; } = new("--keys") { Description = "Rotary positions of cached keys: rotated (kept with them), unrotated (turned by their positions at every read), renumbered (turned by their places in the cache, as StreamingLLM does).", DefaultValueFactory = _ => KeyPositions.Rotated };
     public Option<int?> Context { get; } = new("--context") { Description = "The most tokens of a text; the model's own length without it." };
     public Option<int> Chunk { get; } = new("--chunk") { Description = "Tokens of a prompt that are read in one pass; the cache is brought down to its budget after each.", DefaultValueFactory = _ => 512 };
 
@@ -32,7 +33,7 @@ sealed class EngineOptions
         return (options with { Draft = draft.Model, DraftTokens = p.GetValue(DraftTokens) }, draft);
     }
 
-    public void AddTo(Command command) { foreach (Option o in (Option[])[Model, Cache, Budget, Kv, Context, Chunk]) command.Add(o); }
+    public void AddTo(Command command) { foreach (Option o in (Option[])[Model, Cache, Budget, Kv, Keys, Context, Chunk]) command.Add(o); }
 
     public LoadedModel Open(ParseResult p) => LoadedModel.Open(p.GetValue(Model) ?? throw new UsageException("--model: expected a GGUF file or a folder of Hugging Face"));
 
@@ -41,8 +42,9 @@ sealed class EngineOptions
         if (p.GetValue(Budget) < 1) throw new UsageException($"--budget {p.GetValue(Budget)}: expected at least 1");
         if (p.GetValue(Chunk) < 1) throw new UsageException($"--chunk {p.GetValue(Chunk)}: expected at least 1");
         if (p.GetValue(Context) is < 2) throw new UsageException($"--context {p.GetValue(Context)}: expected at least 2");
-        var rule = CacheRule.Parse(p.GetValue(Cache)!);
-        return new() { Format = KvFormat.Parse(p.GetValue(Kv)!), Budget = rule is null ? null : new(rule, p.GetValue(Budget)), Context = p.GetValue(Context), Chunk = p.GetValue(Chunk) };
+        var rule = CacheRule.Parse(p.GetValue(Cache)!); var format = KvFormat.Parse(p.GetValue(Kv)!);
+        if (p.GetValue(Keys) is not KeyPositions.Rotated and var positions) format = (format with { Positions = positions }).Checked();
+        return new() { Format = format, Budget = rule is null ? null : new(rule, p.GetValue(Budget)), Context = p.GetValue(Context), Chunk = p.GetValue(Chunk) };
     }
 
     /// <summary>The text of an argument, of a file, or of standard input where it is neither.</summary>

@@ -49,9 +49,9 @@ public sealed class KvCache : IDisposable
     /// <summary>An empty cache for a model, with pages from its pools.</summary>
     internal KvCache(LanguageModel model, KvFormat format, KvBudget? budget) => layers = [.. model.Layers.Select(l =>
     {
-        var a = l.Attention.Parts; int group = a.Group;
+        var a = l.Attention.Parts; var rotary = format.Checked().Positions == KeyPositions.Rotated ? null : a.Rotary;
         PagedRows Rows(NumberFormat f, int dim) => new(f, dim, model.Pools.For(PagedRows.PageBytes(f, dim)));
-        return new KvLayer(format, [.. Enumerable.Range(0, a.KvHeads).Select(_ => new KvHead(Rows(format.Keys, a.Dim), Rows(format.Values, a.ValueDim)))], a.Window, QueryWatch.For(budget?.Policy, a), KvSelection.For(budget, a, l.Attention.Parts.Layer, model.Layers.Count));
+        return new KvLayer(format, [.. Enumerable.Range(0, a.KvHeads).Select(_ => new KvHead(Rows(format.Keys, a.Dim), Rows(format.Values, a.ValueDim), rotary, format.Positions == KeyPositions.Renumbered))], a.Window, QueryWatch.For(budget?.Policy, a), KvSelection.For(budget, a, l.Attention.Parts.Layer, model.Layers.Count));
     })];
 
     public KvLayer this[int layer] => layers[layer];

@@ -39,9 +39,12 @@ public abstract class AttentionRows(AttentionParts parts)
         int heads = parts.Heads, groups = parts.KvHeads, d = parts.Dim, e = parts.ValueDim;
         Span<float> qs = Room(ref q, n * heads * d), ks = Room(ref k, n * groups * d), vs = Room(ref v, n * groups * e), os = Room(ref o, n * heads * e);
         Split(fq[..qs.Length], qs, n, heads, d); Split(fk[..ks.Length], ks, n, groups, d); Split(fv[..vs.Length], vs, n, groups, e);
-        parts.Rotary?.Apply(qs, heads, n, d, start); parts.Rotary?.Apply(ks, groups, n, d, start);
+        bool atRead = layer.Format.Positions != KeyPositions.Rotated;
+        if (atRead) parts.Rotary?.Order(ks, groups * n, d); else { parts.Rotary?.Apply(qs, heads, n, d, start); parts.Rotary?.Apply(ks, groups, n, d, start); }
         if (layer.Format.Rotate) { Turn(qs, d); Turn(ks, d); Turn(vs, e); }
         for (int g = 0; g < groups; g++) layer.Heads[g].Append(ks.Slice(g * n * d, n * d), vs.Slice(g * n * e, n * e), start);
+        // Renumbered queries stand at the places of their own keys, which differ between heads that hold different entries.
+        for (int g = 0; g < groups && atRead; g++) parts.Rotary?.Apply(qs.Slice(g * parts.Group * n * d, parts.Group * n * d), parts.Group, n, d, layer.Format.Positions == KeyPositions.Renumbered ? layer.Heads[g].Count - n : start);
         Room(ref lse, n * heads);
         Threads.For(groups, Alone(groups) ? groups : 1, new HeadTasks(this, layer, n, start));
         layer.Watch?.See(layer.Heads, this, qs, n, start, lse.AsSpan(0, n * heads));
@@ -86,7 +89,7 @@ public abstract class AttentionRows(AttentionParts parts)
 public sealed class AttentionRows<TScore, TPattern>(AttentionParts parts, TScore score, TPattern pattern) : AttentionRows(parts) where TScore : struct, IScore where TPattern : struct, IPattern
 {
     private protected override void Head(KvHead head, BlockList? blocks, int n, int start, ReadOnlySpan<float> q, Span<float> o, Span<float> lse) =>
-        PagedAttention.Forward(Parts.Group, n, Scale, q, head.Keys, head.Values, start, head.Gaps, score, pattern, blocks, o, lse);
+        PagedAttention.Forward(Parts.Group, n, Scale, q, head.Keys, head.Values, start, head.Gaps, score, pattern, blocks, o, lse, head.Turn);
     public override void AddMass(KvHead head, int n, int start, ReadOnlySpan<float> q, ReadOnlySpan<float> lse, Span<float> mass) =>
-        PagedAttention.AddMass(Parts.Group, n, Scale, q, head.Keys, start, head.Gaps, score, pattern, lse, mass);
+        PagedAttention.AddMass(Parts.Group, n, Scale, q, head.Keys, start, head.Gaps, score, pattern, lse, mass, head.Turn);
 }

@@ -112,7 +112,7 @@ public class CacheRuleTests
     public void Exact_selection_looks_at_the_keys_with_the_largest_scores()
     {
         using var files = new EngineModels(); using var model = LanguageModel.Open(files.HuggingFace());
-        var pool = model.Pools.For(64 * 4 * 2); using var head = new KvHead(new(NumberFormat.For<Float32>(), 2, pool), new(NumberFormat.For<Float32>(), 2, pool));
+        var pool = model.Pools.For(64 * 4 * 2); using var head = new KvHead(new PagedRows(NumberFormat.For<Float32>(), 2, pool), new PagedRows(NumberFormat.For<Float32>(), 2, pool));
         head.Append([1, 0, 0, 1, 3, 3, -1, 0], new float[8], 0);
         var score = new float[4]; new TopK().AddScore(head, new(1, 2), [2, 1], score);
         Assert.Equal((float[])[2, 1, 9, -2], score);
