@@ -9,7 +9,7 @@ sealed class EngineOptions
     public Option<string?> Model { get; } = new("--model") { Description = "A GGUF file, or a folder with config.json, safetensors and tokenizer.json." };
     public Option<string> Cache { get; } = new("--cache") { Description = $"What stays of the cache, or is looked at: full, {string.Join(", ", CacheRule.All)}.", DefaultValueFactory = _ => "full" };
     public Option<int> Budget { get; } = new("--budget") { Description = "Entries per key head and layer that a cache rule leaves.", DefaultValueFactory = _ => 1024 };
-    public Option<string> Kv { get; } = new("--kv") { Description = "Number format of the cache: f32, f16, bf16, q8, q4, q2, keys/values like q8/q4, with +rotate behind to spread outliers first.", DefaultValueFactory = _ => "f32" };
+    public Option<string> Kv { get; } = new("--kv") { Description = "Number format of the cache: f32, f16, bf16, q8, q4, q2, keys/values like q8/q4; kivi8, kivi4, kivi2 (keys by channel, 32 tokens at a time, as KIVI does); with +rotate behind to spread outliers first.", DefaultValueFactory = _ => "f32" };
     public Option<KeyPositions> Keys { get; } = new("--keys") { Description = "Rotary positions of cached keys: rotated (kept with them), unrotated (turned by their positions at every read), renumbered (turned by their places in the cache, as StreamingLLM does).", DefaultValueFactory = _ => KeyPositions.Rotated };
     public Option<int?> Context { get; } = new("--context") { Description = "The most tokens of a text; the model's own length without it." };
     public Option<int> Chunk { get; } = new("--chunk") { Description = "Tokens of a prompt that are read in one pass; the cache is brought down to its budget after each.", DefaultValueFactory = _ => 512 };

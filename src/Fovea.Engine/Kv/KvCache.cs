@@ -20,20 +20,22 @@ public sealed class KvLayer(KvFormat format, KvHead[] heads, int? window, QueryW
     /// <summary>Lets go of all entries of a head but those with these indices, ascending.</summary>
     public void Keep(int head, ReadOnlySpan<int> indices) { heads[head].Keep(indices); watch?.Keep(head, indices); selection?.Cut(head, 0); }
 
-    // Lets go of what the window has passed; next is the position of the next token.
+    // Packs keys and lets go of what the window has passed; next is the position of the next token.
     internal void Slide(int next)
     {
+        foreach (var h in heads) h.Keys.Pack();
         if (window is not { } width) return;
         for (int h = 0; h < heads.Length; h++)
         {
             int gone = 0, count = heads[h].Count;
             while (gone < count && heads[h].Positions[gone] <= next - width) gone++;
-            if (gone >= Slack) Keep(h, [.. Enumerable.Range(gone, count - gone)]);
+            gone -= gone % Slack;
+            if (gone > 0) Keep(h, [.. Enumerable.Range(gone, count - gone)]);
         }
     }
 
     // Tokens from the position next on until the last of them makes something leave.
-    internal int Steady(int next) => window is { } width ? (heads[0].Count > 0 ? heads[0].Positions[0] : next) + Slack - 1 + width - next : int.MaxValue;
+    internal int Steady(int next) => Math.Min(heads[0].Keys.Steady, window is { } width ? (heads[0].Count > 0 ? heads[0].Positions[0] : next) + Slack - 1 + width - next : int.MaxValue);
 
     internal void Cut(int position) { for (int h = 0; h < heads.Length; h++) { heads[h].Cut(position); selection?.Cut(h, heads[h].Count); } }
     internal KvLayer Fork() => new(format, [.. heads.Select(h => h.Fork())], window, watch?.Fork(), selection?.Fork());
@@ -50,8 +52,10 @@ public sealed class KvCache : IDisposable
     internal KvCache(LanguageModel model, KvFormat format, KvBudget? budget) => layers = [.. model.Layers.Select(l =>
     {
         var a = l.Attention.Parts; var rotary = format.Checked().Positions == KeyPositions.Rotated ? null : a.Rotary;
+        if (format.ByChannel && budget?.Policy is { } p) throw new ArgumentException($"{format}: keys in groups of {ChannelRows.Group} tokens per channel do not leave one by one, as {p.GetType().Name} asks; expected a format by token like q8 or q4, or a rule that only looks");
+        CachedRows Keys() => format.ByChannel ? new ChannelRows(format.Keys, a.Dim, model.Pools.For(ChannelRows.PageBytes(format.Keys, a.Dim))) : Rows(format.Keys, a.Dim);
         PagedRows Rows(NumberFormat f, int dim) => new(f, dim, model.Pools.For(PagedRows.PageBytes(f, dim)));
-        return new KvLayer(format, [.. Enumerable.Range(0, a.KvHeads).Select(_ => new KvHead(Rows(format.Keys, a.Dim), Rows(format.Values, a.ValueDim), rotary, format.Positions == KeyPositions.Renumbered))], a.Window, QueryWatch.For(budget?.Policy, a), KvSelection.For(budget, a, l.Attention.Parts.Layer, model.Layers.Count));
+        return new KvLayer(format, [.. Enumerable.Range(0, a.KvHeads).Select(_ => new KvHead(Keys(), Rows(format.Values, a.ValueDim), rotary, format.Positions == KeyPositions.Renumbered))], a.Window, QueryWatch.For(budget?.Policy, a), KvSelection.For(budget, a, l.Attention.Parts.Layer, model.Layers.Count));
     })];
 
     public KvLayer this[int layer] => layers[layer];

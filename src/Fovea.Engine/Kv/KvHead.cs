@@ -15,23 +15,29 @@ public sealed record KvFormat(NumberFormat Keys, NumberFormat Values, bool Rotat
 {
     /// <summary>When keys get their rotary positions, and which; of no effect in models without.</summary>
     public KeyPositions Positions { get; init; }
+    /// <summary>Keys are brought into their format channel by channel, 32 tokens at a time, and values token by token (KIVI, 2402.02750); not with rules that let single entries go.</summary>
+    public bool ByChannel { get; init; }
     public static KvFormat Float32 { get; } = new(NumberFormat.For<Float32>(), NumberFormat.For<Float32>());
-    /// <summary>By name: f32, f16, bf16, q8, q4, q2, or two of them, "q8/q4" for keys and values; "+rotate", "+unrotated" or "+renumbered" behind.</summary>
+    /// <summary>By name: f32, f16, bf16, q8, q4, q2, or two of them, "q8/q4" for keys and values; or kivi8, kivi4, kivi2 for keys by channel; "+rotate", "+unrotated" or "+renumbered" behind.</summary>
     public static KvFormat Parse(string text)
     {
         string[] parts = text.Split('+');
         if (parts.Length > 2 || parts.Length == 2 && parts[1] is not ("rotate" or "unrotated" or "renumbered")) throw new ArgumentException($"'{text}' is no cache format; expected like q8, q8/q4, q4+rotate, f16+unrotated or f16+renumbered");
         string[] names = parts[0].Split('/');
         if (names.Length > 2) throw new ArgumentException($"'{text}' is no cache format; expected one name, or two with a slash between");
-        return new(Named(names[0]), Named(names[^1]), parts[^1] == "rotate") { Positions = parts[^1] switch { "unrotated" => KeyPositions.Unrotated, "renumbered" => KeyPositions.Renumbered, _ => default } };
+        bool channels = names[0].StartsWith("kivi", StringComparison.Ordinal);
+        // KIVI rounds asymmetrically: a scale and a minimum.
+        string Own(string name) => channels ? name switch { "kivi8" => "q8_0", "kivi4" => "q4_1", "kivi2" => "q2", _ => name } : name;
+        return new(Named(Own(names[0])), Named(Own(names[^1])), parts[^1] == "rotate") { ByChannel = channels, Positions = parts[^1] switch { "unrotated" => KeyPositions.Unrotated, "renumbered" => KeyPositions.Renumbered, _ => default } };
     }
+    string KiviName => "kivi" + Keys.Name switch { "q8_0" => "8", "q4_1" => "4", "q2" => "2", var n => "-" + n };
     static NumberFormat Named(string name)
     {
         string full = name switch { "q8" => "q8_0", "q4" => "q4_0", _ => name };
         return NumberFormat.All.TryGetValue(full, out var f) && f.Writable ? f
             : throw new ArgumentException($"'{name}' is no format that a cache can keep; there are {string.Join(", ", NumberFormat.All.Values.Where(x => x.Writable).Select(x => x.Name).Order(StringComparer.Ordinal))}");
     }
-    public override string ToString() => (Keys == Values ? Keys.Name : $"{Keys.Name}/{Values.Name}") + (Rotate ? "+rotate" : "") + (Positions switch { KeyPositions.Unrotated => "+unrotated", KeyPositions.Renumbered => "+renumbered", _ => "" });
+    public override string ToString() => (ByChannel ? (Keys == Values ? KiviName : $"{KiviName}/{Values.Name}") : Keys == Values ? Keys.Name : $"{Keys.Name}/{Values.Name}") + (Rotate ? "+rotate" : "") + (Positions switch { KeyPositions.Unrotated => "+unrotated", KeyPositions.Renumbered => "+renumbered", _ => "" });
     /// <summary>Throws an <see cref="ArgumentException"/> if the parts do not go together.</summary>
     public KvFormat Checked() => Rotate && Positions != KeyPositions.Rotated ? throw new ArgumentException($"{this}: keys that are mixed by a transform cannot be turned at read; expected one of the two") : this;
 }

@@ -24,6 +24,10 @@ public abstract class CachedRows : IDisposable
     public abstract void Cut(int count);
     /// <summary>The same rows for another owner.</summary>
     public abstract CachedRows Fork();
+    /// <summary>Brings rows that wait for others into their final form; until then they do not change.</summary>
+    public virtual void Pack() { }
+    /// <summary>Rows that can be added until <see cref="Pack"/> changes any.</summary>
+    public virtual int Steady => int.MaxValue;
     /// <summary>Calls user.Run with the rows where they lie.</summary>
     internal abstract void Use<TUser>(TUser user) where TUser : struct, ISourceUser;
     public void Dispose() => Cut(0);
