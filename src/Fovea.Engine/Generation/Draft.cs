@@ -18,6 +18,7 @@ public sealed class Draft : IDisposable
     internal static void Check(LanguageModel model, LanguageModel judge, int most)
     {
         if (model.Vocabulary != judge.Vocabulary) throw new ArgumentException($"the draft model has a vocabulary of {model.Vocabulary} tokens, the model one of {judge.Vocabulary}: a draft must have the same");
+        if (model.Layers.Any(l => l.Attention is MixerRows)) throw new ArgumentException($"{model.Name} keeps states that cannot go back: a draft takes tokens back");
         if (most is < 1 or >= LanguageModel.Checked) throw new ArgumentException($"{most} tokens at a time, expected 1 to {LanguageModel.Checked - 1}");
     }
 

@@ -14,14 +14,22 @@ public sealed record AttentionParts(int Layer, int Heads, int KvHeads, int Dim, 
 }
 
 /// <summary>Causal attention of a layer over the caches of sequences. Scores and patterns are types, so that each kind has a loop of its own.</summary>
-public abstract class AttentionRows(AttentionParts parts)
+public abstract class AttentionRows(AttentionParts parts) : MixingRows
 {
     public AttentionParts Parts => parts;
     private protected float Scale { get; } = (float)(parts.Scale ?? 1 / Math.Sqrt(parts.Dim));
     float[] q = [], k = [], v = [], o = [], lse = [], flatQ = [], flatK = [], flatV = [], flatO = [];
 
-    /// <summary>x [tokens,C] of all pieces, normalised → y [tokens,C], overwritten; keys and values go into the sequences' caches. With apart, every row of a product has the bits that it has alone; tokens of tentative pieces are answered one by one in any case.</summary>
-    public void Apply(ReadOnlySpan<float> x, int tokens, ReadOnlySpan<Piece> pieces, Span<float> y, bool apart)
+    internal override KvLayer Cache(LanguageModel model, KvFormat format, KvBudget? budget)
+    {
+        var rotary = format.Checked().Positions == KeyPositions.Rotated ? null : parts.Rotary;
+        if (format.ByChannel && budget?.Policy is { } p) throw new ArgumentException($"{format}: keys in groups of {ChannelRows.Group} tokens per channel do not leave one by one, as {p.GetType().Name} asks; expected a format by token like q8 or q4, or a rule that only looks");
+        CachedRows Keys() => format.ByChannel ? new ChannelRows(format.Keys, parts.Dim, model.Pools.For(ChannelRows.PageBytes(format.Keys, parts.Dim))) : Rows(format.Keys, parts.Dim);
+        PagedRows Rows(NumberFormat f, int dim) => new(f, dim, model.Pools.For(PagedRows.PageBytes(f, dim)));
+        return new(format, [.. Enumerable.Range(0, parts.KvHeads).Select(_ => new KvHead(Keys(), Rows(format.Values, parts.ValueDim), rotary, format.Positions == KeyPositions.Renumbered))], parts.Window, QueryWatch.For(budget?.Policy, parts), KvSelection.For(budget, parts, parts.Layer, model.Layers.Count));
+    }
+
+    public override void Apply(ReadOnlySpan<float> x, int tokens, ReadOnlySpan<Piece> pieces, Span<float> y, bool apart)
     {
         int heads = parts.Heads, groups = parts.KvHeads, d = parts.Dim, e = parts.ValueDim;
         Span<float> fq = Room(ref flatQ, tokens * heads * d), fk = Room(ref flatK, tokens * groups * d), fv = Room(ref flatV, tokens * groups * e), fo = Room(ref flatO, tokens * heads * e);

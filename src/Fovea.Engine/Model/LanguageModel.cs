@@ -2,7 +2,7 @@ using Fovea.Kernels;
 namespace Fovea.Engine;
 
 /// <summary>One layer: x + attention(norm x), then x + feed(norm x); with norms behind the two where a model has them.</summary>
-public sealed record DecoderLayer(RowNorm AttentionNorm, AttentionRows Attention, RowNorm? AfterAttention, RowNorm FeedNorm, FeedRows Feed, RowNorm? AfterFeed);
+public sealed record DecoderLayer(RowNorm AttentionNorm, MixingRows Attention, RowNorm? AfterAttention, RowNorm FeedNorm, FeedRows Feed, RowNorm? AfterFeed);
 
 /// <summary>
 /// A decoder-only language model whose weights stay where and as they lie in a file. It computes and holds no state of any text: that is a <see cref="Sequence"/>. One pass at a time.
@@ -39,8 +39,8 @@ public sealed class LanguageModel : IDisposable
 
     internal LanguageModel(IDisposable? file) => this.file = file;
 
-    /// <summary>Opens a GGUF file, or a folder of Hugging Face with config.json and safetensors.</summary>
-    public static LanguageModel Open(string path) => Architectures.Build(ModelFile.Open(path));
+    /// <summary>Opens a GGUF file, a folder of Hugging Face with config.json and safetensors, or a safetensors file that this project has trained.</summary>
+    public static LanguageModel Open(string path) => path.EndsWith(OwnModel.Extension, StringComparison.Ordinal) ? OwnModel.Open(path) : Architectures.Build(ModelFile.Open(path));
 
     /// <summary>A sequence without tokens.</summary>
     public Sequence Start(KvFormat? format = null, KvBudget? budget = null) => new(this, format ?? KvFormat.Float32, budget);
@@ -48,7 +48,7 @@ public sealed class LanguageModel : IDisposable
     /// <summary>
     /// Reads the tokens of all pieces, each going on with its sequence, in one pass: logits [rows,V] is overwritten, with a row per token for pieces that ask for all, else with one for the last token.
     /// Tentative pieces alone, up to <see cref="Checked"/> tokens, give the bits that their tokens give one by one.
-    /// Throws before anything is read if a token is not of the vocabulary or a position is beyond what the model has; a pass that fails on the way leaves its sequences as they were.
+    /// Throws before anything is read if a token is not of the vocabulary or a position is beyond what the model has; a pass that fails on the way leaves its sequences as they were, or of no more use where layers have states.
     /// </summary>
     public void Forward(ReadOnlySpan<Piece> pieces, Span<float> logits)
     {
@@ -58,7 +58,7 @@ public sealed class LanguageModel : IDisposable
         if (logits.Length < (long)rows * Vocabulary) throw new ArgumentException($"logits holds {logits.Length} numbers, needs {rows} × {Vocabulary}");
         if (tokens == 0) return;
         try { Hidden(pieces, tokens, apart); }
-        catch { foreach (var p in pieces) p.Sequence.Cut(p.Sequence.Length); throw; }
+        catch { foreach (var p in pieces) p.Sequence.Undo(); throw; }
         for (int i = 0, from = 0, to = 0; i < pieces.Length; from += pieces[i].Length, to += pieces[i].Rows, i++)
             x.AsSpan((from + pieces[i].Length - pieces[i].Rows) * Dim, pieces[i].Rows * Dim).CopyTo(y.AsSpan(to * Dim));
         FinalNorm.Apply(y, y, rows);
@@ -115,6 +115,7 @@ public sealed class LanguageModel : IDisposable
     void Check(Piece p)
     {
         if (p.Sequence.Model != this) throw new ArgumentException("a sequence belongs to another model");
+        if (p.Sequence.Broken) throw new InvalidOperationException("a pass failed on its way, and states of the sequence cannot go back to where it began");
         if (p.Tentative && p.Length > p.Sequence.Steady) throw new ArgumentException($"{p.Length} tentative tokens, the cache can take back {p.Sequence.Steady}");
         var tokens = p.Tokens.Span;
         for (int i = 0; i < tokens.Length; i++) if ((uint)tokens[i] >= (uint)Vocabulary) throw new ArgumentOutOfRangeException(nameof(p), tokens[i], $"token {i} is {tokens[i]}, the vocabulary has {Vocabulary}");
