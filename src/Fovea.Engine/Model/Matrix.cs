@@ -8,7 +8,7 @@ public sealed record StoredTensor(string Name, NumberFormat Format, IReadOnlyLis
     public float[] Decode()
     {
         var y = new float[checked((int)Shape.Aggregate(1L, (n, d) => n * d))];
-        if (y.Length > 0) Format.Decode(Bytes.Span, Shape[^1], y);
+        Format.DecodeRun(Bytes.Span, y);
         return y;
     }
     public override string ToString() => $"{Name} {Format.Name} [{string.Join(", ", Shape)}]";
