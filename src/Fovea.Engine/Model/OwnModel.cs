@@ -25,8 +25,15 @@ static class OwnModel
             }).ToList();
             var model = new LanguageModel(null)
             {
-                Name = Path.GetFileNameWithoutExtension(path), Architecture = "fovea", Embedding = embedding, Layers = layers, FinalNorm = Norm(w["final_norm"]),
-                Head = c.Tied ? embedding : Matrix(w["head"], c.Vocabulary, c.Dim), Length = c.Length, Parameters = w.Count, WeightBytes = w.Count * sizeof(float),
+                Name = Path.GetFileNameWithoutExtension(path),
+                Architecture = "fovea",
+                Embedding = embedding,
+                Layers = layers,
+                FinalNorm = Norm(w["final_norm"]),
+                Head = c.Tied ? embedding : Matrix(w["head"], c.Vocabulary, c.Dim),
+                Length = c.Length,
+                Parameters = w.Count,
+                WeightBytes = w.Count * sizeof(float),
             };
             return w.Unused.ToArray() is { Length: > 0 } more ? throw new InvalidDataException($"{path}: not part of the model: {string.Join(", ", more.Take(8))}") : model;
         }
