@@ -15,11 +15,11 @@ static class ServeCommand
         var body = new Option<long>("--max-body") { Description = "The largest body of a request, in bytes.", DefaultValueFactory = _ => 4 << 20 };
         var name = new Option<string?>("--name") { Description = "What the model is called; the file's name without it." };
         var command = new Command("serve", "Serves a language model over HTTP: completions, chats, embeddings, streaming, JSON schemas; /health and /metrics.") { host, port, key, parallel, waiting, body, name };
-        engine.AddTo(command);
+        engine.AddTo(command); engine.AddDraftTo(command);
         command.SetAction(p =>
         {
             static int Within(string option, int x, int least, int most) => x >= least && x <= most ? x : throw new UsageException($"{option} {x}: expected {least} to {most}");
-            var batch = engine.Batch(p); using var loaded = engine.Open(p);
+            var plain = engine.Batch(p); using var loaded = engine.Open(p); var (batch, draft) = engine.WithDraft(p, plain, loaded); using var opened = draft;
             var options = new ServerOptions(p.GetValue(host)!, Within("--port", p.GetValue(port), 0, 65535), p.GetValue(key) ?? Environment.GetEnvironmentVariable("FOVEA_API_KEY"), Within("--parallel", p.GetValue(parallel), 1, 1024), Within("--queue", p.GetValue(waiting), 1, 100_000),
                 p.GetValue(body) is >= 1024 and var b ? b : throw new UsageException($"--max-body {p.GetValue(body)}: expected at least 1024"), p.GetValue(name) ?? loaded.Model.Name);
             Run(loaded, batch, options, terminal).GetAwaiter().GetResult();

@@ -16,6 +16,10 @@ public static unsafe class Rotary
             Threads.For(rows, Math.Max(1, 32768 / Math.Max(1, dim)), new Body(px, py, pc, ps, pi, index.Length, dim, half, inverse));
     }
 
+    /// <summary>As Apply in place for rows of one task, row r by index[r], on this thread.</summary>
+    internal static void Turn<TLanes, V>(Real* x, Real* cos, Real* sin, int* index, int rows, int dim, int half) where TLanes : struct, ILanes<V> where V : struct =>
+        new RowsOf { X = x, Y = x, Cos = cos, Sin = sin, Index = index, Length = rows, Dim = dim, Half = half, To = rows }.Run<TLanes, V>();
+
     readonly struct Body(Real* x, Real* y, Real* cos, Real* sin, int* index, int length, int dim, int half, bool inverse) : IRows
     {
         public void Run(int from, int to)

@@ -9,7 +9,7 @@ namespace Fovea.Cli;
 /// </summary>
 sealed class Comparison(Plan plan, SourceText text, string folder, IReadOnlyList<MechanismResult> earlier)
 {
-    public const string ResultsFile = "results.json", CheckpointFolder = "checkpoints";
+    public const string ResultsFile = "results.json", CheckpointFolder = "checkpoints", ModelFolder = "models";
     readonly Dictionary<string, MechanismResult> results = earlier.ToDictionary(r => r.Mechanism);
     public string ReportPath => Path.Combine(folder, "report.html");
 
@@ -22,7 +22,7 @@ sealed class Comparison(Plan plan, SourceText text, string folder, IReadOnlyList
 
     public ComparisonResults Run(Action<string, double> progress, CancellationToken cancel)
     {
-        Directory.CreateDirectory(Path.Combine(folder, CheckpointFolder));
+        Directory.CreateDirectory(Path.Combine(folder, CheckpointFolder)); Directory.CreateDirectory(Path.Combine(folder, ModelFolder));
         try
         {
             for (int i = 0; i < plan.Mechanisms.Length; i++)
@@ -46,7 +46,7 @@ sealed class Comparison(Plan plan, SourceText text, string folder, IReadOnlyList
         try
         {
             cancel.ThrowIfCancellationRequested();
-            var model = Training.Language(plan, text, mechanism, Checkpoint("text"), result.Curve, done => progress("training", 0.6 * done), (count, rate) =>
+            var model = Training.Language(plan, text, mechanism, Checkpoint("text"), Path.Combine(folder, ModelFolder, FileName(mechanism.Name) + ".safetensors"), result.Curve, done => progress("training", 0.6 * done), (count, rate) =>
             {
                 results[mechanism.Name] = result = result with { Params = count, TrainTokensPerSecond = rate ?? result.TrainTokensPerSecond };
                 Save();

@@ -37,9 +37,9 @@ static class Training
 
     /// <summary>
     /// Trains the language model, or goes on from its checkpoint, and looks at the held-out text at eight points on the way.
-    /// save is called at each of them with the curve so far and the tokens per second.
+    /// The trained model goes into a file; save is called at each of them with the curve so far and the tokens per second.
     /// </summary>
-    public static DecoderModel Language(Plan plan, SourceText text, MixerSpec mixer, string checkpoint, List<CurvePoint> curve, Action<double> progress, Action<long, double?> save, CancellationToken cancel)
+    public static DecoderModel Language(Plan plan, SourceText text, MixerSpec mixer, string checkpoint, string file, List<CurvePoint> curve, Action<double> progress, Action<long, double?> save, CancellationToken cancel)
     {
         var corpus = plan.Corpus(text); var rng = plan.Rng()["text"];
         var model = LanguageModel(plan, mixer, out var weights);
@@ -72,6 +72,7 @@ static class Training
             }, cancel);
         }
         finally { save(weights.Count, Rate()); }
+        DecoderFile.Save(file, model.Config, mixer, weights);
         return model;
     }
 

@@ -12,6 +12,10 @@ public sealed record BatchOptions
     public int Chunk { get; init; } = 512;
     /// <summary>Finished sequences that are kept, so that a text that begins alike need not be read again.</summary>
     public int Kept { get; init; } = 4;
+    /// <summary>A smaller model of the same vocabulary that proposes tokens, or null; not with cache rules that let entries go.</summary>
+    public LanguageModel? Draft { get; init; }
+    /// <summary>Tokens that it proposes at a time: 1 to 7.</summary>
+    public int DraftTokens { get; init; } = 4;
 }
 
 /// <summary>
@@ -20,8 +24,15 @@ public sealed record BatchOptions
 /// </summary>
 public sealed class Batcher(LanguageModel model, Tokenizer tokenizer, BatchOptions? options = null) : IDisposable
 {
-    readonly BatchOptions options = options ?? new(); readonly List<Writing> active = []; readonly List<Sequence> kept = [];
+    readonly BatchOptions options = Checked(model, options ?? new()); readonly List<Writing> active = []; readonly List<Sequence> kept = [];
     Piece[] pieces = []; Writing[] readers = []; float[] logits = [];
+
+    static BatchOptions Checked(LanguageModel model, BatchOptions o)
+    {
+        if (o.Draft is null) return o;
+        Engine.Draft.Check(o.Draft, model, o.DraftTokens);
+        return o.Budget?.Policy is { } p ? throw new ArgumentException($"a draft model takes tokens back, and {p.GetType().Name} lets entries go that do not come back: expected the full cache or a rule that only looks") : o;
+    }
 
     public LanguageModel Model => model;
     public Tokenizer Tokenizer => tokenizer;
@@ -30,7 +41,7 @@ public sealed class Batcher(LanguageModel model, Tokenizer tokenizer, BatchOptio
     /// <summary>Requests that have not ended.</summary>
     public int Active => active.Count;
     /// <summary>Bytes of the caches of all sequences, those that are kept included.</summary>
-    public long CacheBytes => model.Pools.UsedBytes;
+    public long CacheBytes => model.Pools.UsedBytes + (options.Draft?.Pools.UsedBytes ?? 0);
 
     /// <summary>Takes a request in. What is written is told token by token from within <see cref="Step"/>. Throws if the prompt is empty, has unknown tokens, or leaves no room and must not be cut.</summary>
     public Writing Add(Request request, Action<Written>? tell = null)
@@ -43,7 +54,7 @@ public sealed class Batcher(LanguageModel model, Tokenizer tokenizer, BatchOptio
         if (request.Overflow == Overflow.Error && asked > Context) throw new ContextOverflowException(asked, Context);
         if (request.Prompt.Length >= Context) request = request.Overflow == Overflow.Slide ? request with { Prompt = request.Prompt[^(Context / 2 + 1)..] } : throw new ContextOverflowException(request.Prompt.Length + 1L, Context);
         var (sequence, shared) = Start(request.Prompt.Span);
-        var w = new Writing(request, tokenizer, sequence, shared, tell);
+        var w = new Writing(request, tokenizer, sequence, shared, tell, options.Draft is { } d ? new(d, model, options.DraftTokens, options.Format, options.Chunk) : null, options.DraftTokens);
         if (request.MaxTokens == 0) { w.End(Finish.Length); Retire(w); } else active.Add(w);
         return w;
     }
@@ -72,37 +83,46 @@ public sealed class Batcher(LanguageModel model, Tokenizer tokenizer, BatchOptio
     {
         if (pieces.Length < active.Count) (pieces, readers) = (new Piece[active.Count + 8], new Writing[active.Count + 8]);
         // Those who write go first, and share the pass with as much reading as the chunk allows.
-        int n = 0, room = options.Chunk;
+        int n = 0, rows = 0, room = options.Chunk;
         for (int pass = 0; pass < 2; pass++)
             foreach (var w in active)
             {
                 var next = w.Next(Math.Min(Math.Max(room, pass == 0 ? 1 : 0), Context - w.Sequence.Length));
                 if ((pass == 0) != (w.WrittenTokens > 0 && next.Length == 1) || next.IsEmpty) continue;
-                pieces[n] = new(w.Sequence, next); readers[n++] = w; room = Math.Max(0, room - next.Length);
+                pieces[n] = pass == 0 && Proposal(w) is { IsEmpty: false } more ? new(w.Sequence, more, All: true, Tentative: true) : new(w.Sequence, next);
+                if (w.Ended) continue;
+                readers[n] = w; rows += pieces[n].Rows; room = Math.Max(0, room - pieces[n++].Length);
             }
-        if (logits.Length < n * model.Vocabulary) logits = new float[n * model.Vocabulary];
+        if (n == 0) return;
+        if (logits.Length < rows * model.Vocabulary) logits = new float[rows * model.Vocabulary];
         try { model.Forward(pieces.AsSpan(0, n), logits); }
         catch (Exception e) when (e is not OutOfMemoryException)
         {
             if (n > 1) for (int i = 0; i < n; i++) One(i); else readers[0].End(Finish.Failed, e);
             return;
         }
-        for (int i = 0; i < n; i++) Took(readers[i], pieces[i].Length, logits.AsSpan(i * model.Vocabulary, model.Vocabulary));
+        for (int i = 0, at = 0; i < n; at += pieces[i].Rows * model.Vocabulary, i++) Took(readers[i], pieces[i], logits.AsSpan(at, pieces[i].Rows * model.Vocabulary));
+    }
+
+    ReadOnlyMemory<int> Proposal(Writing w)
+    {
+        try { return options.Draft is null ? default : w.Propose(Context - w.Sequence.Length); }
+        catch (Exception e) when (e is not OutOfMemoryException) { w.End(Finish.Failed, e); return default; }
     }
 
     // Whoever made a pass fail is found by going alone.
     void One(int i)
     {
-        try { model.Forward([pieces[i]], logits); Took(readers[i], pieces[i].Length, logits.AsSpan(0, model.Vocabulary)); }
+        try { model.Forward([pieces[i]], logits); Took(readers[i], pieces[i], logits.AsSpan(0, pieces[i].Rows * model.Vocabulary)); }
         catch (Exception e) when (e is not OutOfMemoryException) { readers[i].End(Finish.Failed, e); }
     }
 
-    static void Took(Writing w, int n, ReadOnlySpan<float> logits)
+    static void Took(Writing w, Piece piece, ReadOnlySpan<float> logits)
     {
-        w.Read(n);
+        w.Read(piece.Tentative ? 1 : piece.Length);
         if (w.Reading) return;
         if (w.WrittenTokens == 0) w.Sequence.Tighten();
-        try { w.Draw(logits); }
+        try { if (piece.Tentative) w.Judge(piece.Length, logits); else w.Draw(logits); }
         catch (Exception e) when (e is ArithmeticException or InvalidOperationException) { w.End(Finish.Failed, e); }
     }
 
@@ -130,6 +150,7 @@ public sealed class Batcher(LanguageModel model, Tokenizer tokenizer, BatchOptio
 
     void Retire(Writing w)
     {
+        w.Release();
         if (options.Kept == 0 || w.Sequence.Length == 0 || w.Finish == Finish.Failed) { w.Sequence.Dispose(); return; }
         kept.Add(w.Sequence);
         while (kept.Count > options.Kept) { kept[0].Dispose(); kept.RemoveAt(0); }
@@ -138,7 +159,7 @@ public sealed class Batcher(LanguageModel model, Tokenizer tokenizer, BatchOptio
     /// <summary>Ends all requests and gives back all caches.</summary>
     public void Dispose()
     {
-        foreach (var w in active) { w.Stop(Finish.Cancelled); w.Sequence.Dispose(); }
+        foreach (var w in active) { w.Stop(Finish.Cancelled); w.Release(); w.Sequence.Dispose(); }
         foreach (var s in kept) s.Dispose();
         active.Clear(); kept.Clear();
     }

@@ -5,7 +5,7 @@ namespace Fovea.Engine;
 public sealed class Sampler(Sampling sampling)
 {
     readonly Sampling sampling = sampling.Checked(); readonly Rng rng = new Rng(sampling.Seed)["sampling"]; readonly Dictionary<int, int> counts = [];
-    float[] logits = [], values = []; int[] ids = [];
+    float[] logits = [], values = []; int[] ids = []; double[] own = [];
 
     /// <summary>
     /// The token that comes next. Raw logits [V] are not changed; text is all tokens so far, number counts the tokens that were drawn before. Logits that are not numbers throw, and so does a constraint that nothing meets.
@@ -13,11 +13,7 @@ public sealed class Sampler(Sampling sampling)
     /// <param name="allowed">Which tokens may be drawn, or null for all.</param>
     public int Next(ReadOnlySpan<float> raw, ReadOnlySpan<int> text, int number, Func<int, bool>? allowed = null)
     {
-        if (logits.Length < raw.Length) (logits, values, ids) = (new float[raw.Length], new float[raw.Length], new int[raw.Length]);
-        var x = logits.AsSpan(0, raw.Length); raw.CopyTo(x);
-        foreach (var (token, b) in sampling.Bias) if ((uint)token < (uint)x.Length) x[token] += (float)b;
-        Penalise(x, text);
-        if (float.IsNaN(TensorPrimitives.Sum(x)) && Bad(x)) throw new ArithmeticException("a logit is not a number");
+        var x = Changed(raw, text);
         if (sampling.Temperature == 0) return Likeliest(x, allowed);
         // What is not allowed is struck out when it is drawn, which is the same as striking it out before.
         for (int tries = 0; ; tries++)
@@ -27,6 +23,61 @@ public sealed class Sampler(Sampling sampling)
             x[token] = float.NegativeInfinity;
             if (tries >= 64) { for (int i = 0; i < x.Length; i++) if (x[i] != float.NegativeInfinity && !allowed(i)) x[i] = float.NegativeInfinity; }
         }
+    }
+
+    /// <summary>The probability [V] of each token, as <see cref="Next"/> draws without a constraint; p is overwritten.</summary>
+    public void Probabilities(ReadOnlySpan<float> raw, ReadOnlySpan<int> text, Span<double> p)
+    {
+        var x = Changed(raw, text); p.Clear();
+        if (sampling.Temperature == 0) { p[Likeliest(x, null)] = 1; return; }
+        double sum = Weigh(x, out int n, out float max);
+        for (int i = 0; i < n; i++) p[ids[i]] = Weight(i, max) / sum;
+    }
+
+    /// <summary>Draws a token that another model is to judge, with randomness of its own; its probabilities q [V] are overwritten.</summary>
+    public int Propose(ReadOnlySpan<float> raw, ReadOnlySpan<int> text, int number, Span<double> q)
+    {
+        Probabilities(raw, text, q);
+        return Pick(q, 1, rng["draft"][number].Uniform(0));
+    }
+
+    /// <summary>
+    /// The token that comes next, given one that was drawn from probabilities q [V]: that one with probability min(1, p/q), else one drawn from what p has more than q (2211.17192, Algorithm 1), so that it is distributed as p, whatever q is.
+    /// With temperature 0 it is the likeliest token, as <see cref="Next"/> gives it.
+    /// </summary>
+    public int Judge(ReadOnlySpan<float> raw, ReadOnlySpan<int> text, int number, int proposed, ReadOnlySpan<double> q, Func<int, bool>? allowed = null)
+    {
+        if (sampling.Temperature == 0) return Next(raw, text, number, allowed);
+        if (allowed is not null) throw new ArgumentException("a constraint with a temperature leaves no probabilities to compare", nameof(allowed));
+        if (own.Length < raw.Length) own = new double[raw.Length];
+        var p = own.AsSpan(0, raw.Length); var chance = rng["judge"][number]; double more = 0;
+        Probabilities(raw, text, p);
+        if (chance.Uniform(0) * q[proposed] < p[proposed]) return proposed;
+        for (int i = 0; i < p.Length; i++) more += p[i] = Math.Max(0, p[i] - q[i]);
+        return Pick(p, more, chance.Uniform(1));
+    }
+
+    // One of the tokens by weights whose sum is given.
+    static int Pick(ReadOnlySpan<double> weights, double sum, double u)
+    {
+        int last = 0; u *= sum;
+        for (int i = 0; i < weights.Length; i++)
+        {
+            if (weights[i] == 0) continue;
+            last = i;
+            if ((u -= weights[i]) < 0) break;
+        }
+        return last;
+    }
+
+    // Logits with bias and penalties.
+    Span<float> Changed(ReadOnlySpan<float> raw, ReadOnlySpan<int> text)
+    {
+        if (logits.Length < raw.Length) (logits, values, ids) = (new float[raw.Length], new float[raw.Length], new int[raw.Length]);
+        var x = logits.AsSpan(0, raw.Length); raw.CopyTo(x);
+        foreach (var (token, b) in sampling.Bias) if ((uint)token < (uint)x.Length) x[token] += (float)b;
+        Penalise(x, text);
+        return float.IsNaN(TensorPrimitives.Sum(x)) && Bad(x) ? throw new ArithmeticException("a logit is not a number") : x;
     }
 
     static bool Bad(ReadOnlySpan<float> x) { foreach (float v in x) if (float.IsNaN(v)) return true; return false; }
@@ -57,15 +108,21 @@ public sealed class Sampler(Sampling sampling)
 
     int Draw(ReadOnlySpan<float> x, double u)
     {
-        int n = Candidates(x); float max = values[0];
-        if (float.IsNegativeInfinity(max)) throw Nothing();
-        if (sampling.TopP < 1) n = Nucleus(n, max);
-        double sum = 0;
-        for (int i = 0; i < n; i++) sum += Math.Exp((values[i] - max) / sampling.Temperature);
-        u *= sum;
-        for (int i = 0; i < n - 1; i++) if ((u -= Math.Exp((values[i] - max) / sampling.Temperature)) < 0) return ids[i];
+        u *= Weigh(x, out int n, out float max);
+        for (int i = 0; i < n - 1; i++) if ((u -= Weight(i, max)) < 0) return ids[i];
         return ids[n - 1];
     }
+
+    // The n tokens that may be drawn, in ids; the sum of their weights.
+    double Weigh(ReadOnlySpan<float> x, out int n, out float max)
+    {
+        n = Candidates(x); max = values[0]; double sum = 0;
+        if (float.IsNegativeInfinity(max)) throw Nothing();
+        if (sampling.TopP < 1) n = Nucleus(n, max);
+        for (int i = 0; i < n; i++) sum += Weight(i, max);
+        return sum;
+    }
+    double Weight(int i, float max) => Math.Exp((values[i] - max) / sampling.Temperature);
 
     // The tokens that MinP and TopK leave, with their logits, the likeliest first; the others in falling order where TopP needs that. Less than one in 10¹³ of the likeliest counts as nothing.
     int Candidates(ReadOnlySpan<float> x)

@@ -6,12 +6,14 @@ namespace Fovea.Engine;
 public sealed class Writing
 {
     readonly Request request; readonly Tokenizer tokenizer; readonly Sampler sampler; readonly Detokenizer text; readonly Func<int, bool>? allowed; readonly Action<Written>? tell;
-    readonly StringBuilder held = new(); readonly List<Written> waiting = []; readonly int longestStop; int[] pending; int read;
+    readonly StringBuilder held = new(); readonly List<Written> waiting = []; readonly int longestStop; readonly Draft? draft; readonly int[] proposal = []; int[] pending; int read;
 
-    internal Writing(Request request, Tokenizer tokenizer, Sequence sequence, int shared, Action<Written>? tell)
+    internal Writing(Request request, Tokenizer tokenizer, Sequence sequence, int shared, Action<Written>? tell, Draft? draft = null, int most = 0)
     {
         (this.request, this.tokenizer, Sequence, this.tell) = (request, tokenizer, sequence, tell);
         sampler = new(request.Sampling); text = new(tokenizer); pending = request.Prompt[shared..].ToArray(); SharedTokens = shared;
+        // Probabilities under a constraint would need every token of the vocabulary tried.
+        if (request.Constraint is null || request.Sampling.Temperature == 0) (this.draft, proposal) = (draft, new int[most + 1]); else draft?.Dispose();
         longestStop = request.Stop.Count == 0 ? 0 : request.Stop.Max(s => s.Length);
         if (request.Constraint is { } c) allowed = t => tokenizer.Ends(t) ? c.Complete : tokenizer.Piece(t) is { Length: > 0 } bytes && c.Allows(bytes);
     }
@@ -21,6 +23,9 @@ public sealed class Writing
     /// <summary>Tokens of the prompt that an earlier sequence had read.</summary>
     public int SharedTokens { get; }
     public int WrittenTokens { get; private set; }
+    /// <summary>Tokens that a draft model has proposed, and those of them that were written.</summary>
+    public int ProposedTokens { get; private set; }
+    public int AcceptedTokens { get; private set; }
     public Finish Finish { get; private set; }
     /// <summary>What went wrong, if that is how it ended.</summary>
     public Exception? Error { get; private set; }
@@ -39,6 +44,38 @@ public sealed class Writing
         int token = sampler.Next(logits, Sequence.Tokens, WrittenTokens, allowed);
         Write(token, request.LogProbs > 0 ? Told(logits, token) : default);
     }
+
+    /// <summary>The token that is to be read next with what the draft proposes behind it, at most so many together; empty if there is nothing to propose.</summary>
+    internal ReadOnlyMemory<int> Propose(int most)
+    {
+        most = Math.Min(Math.Min(most, Sequence.Steady), Math.Min(proposal.Length, request.MaxTokens - WrittenTokens));
+        if (draft is null || most < 2) return default;
+        proposal[0] = pending[0];
+        int n = draft.Propose(Sequence.Tokens, pending[0], proposal.AsSpan(1, most - 1), sampler, WrittenTokens);
+        ProposedTokens += n;
+        return n == 0 ? default : proposal.AsMemory(0, n + 1);
+    }
+
+    /// <summary>Takes over what is right of a proposal that has been read, and draws one token beyond it; logits [n,V] are those after each of its tokens.</summary>
+    internal void Judge(int n, ReadOnlySpan<float> logits)
+    {
+        int vocabulary = logits.Length / n, start = Sequence.Length - n, kept = 1;
+        try
+        {
+            for (; ; kept++)
+            {
+                var row = logits.Slice((kept - 1) * vocabulary, vocabulary); var text = Sequence.Tokens[..(start + kept)];
+                int token = kept < n ? sampler.Judge(row, text, WrittenTokens, proposal[kept], draft!.Shares(kept - 1), allowed) : sampler.Next(row, text, WrittenTokens, allowed);
+                bool right = kept < n && token == proposal[kept];
+                if (right) AcceptedTokens++;
+                Write(token, request.LogProbs > 0 ? Told(row, token) : default);
+                if (Ended || !right) return;
+            }
+        }
+        finally { Sequence.Accept(start + kept); }
+    }
+
+    internal void Release() => draft?.Dispose();
 
     void Write(int token, (double Own, Likely[]? Others) p)
     {

@@ -53,7 +53,7 @@ sealed class PagedEntries(KvLayer layer, int head) : KvEntries
     public override int Count => entries.Count;
     public override ReadOnlySpan<int> Positions => entries.Positions;
     public override int Dim => entries.Keys.Dim;
-    public override void Keys(int first, int n, Span<float> to) => entries.Keys.Decode(first, n, to);
+    public override void Keys(int first, int n, Span<float> to) => entries.DecodeKeys(first, n, to);
     public override ReadOnlySpan<float> Mass => Watch.Mass(head, Count);
     public override void AddWindowMass(Span<float> mass) => Watch.AddWindow(entries, head, mass);
     QueryWatch Watch => layer.Watch ?? throw new InvalidOperationException("the policy has asked for nothing about queries");

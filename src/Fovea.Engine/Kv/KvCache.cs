@@ -1,8 +1,8 @@
 using Fovea.Kernels;
 namespace Fovea.Engine;
 
-/// <summary>One layer of a sequence's cache: a ragged list of entries per key head.</summary>
-public sealed class KvLayer(KvFormat format, KvHead[] heads, int? window, QueryWatch? watch, KvSelection? selection) : IDisposable
+/// <summary>One layer of a sequence's cache: a ragged list of entries per key head, or a state of another kind.</summary>
+public sealed class KvLayer(KvFormat format, KvHead[] heads, int? window, QueryWatch? watch, KvSelection? selection, Memory? state = null) : IDisposable
 {
     // Entries that no later token sees go in whole pages: moving a few rows at every token would cost more than they weigh.
     const int Slack = PagedRows.PageRows;
@@ -10,7 +10,9 @@ public sealed class KvLayer(KvFormat format, KvHead[] heads, int? window, QueryW
     public KvHead[] Heads => heads;
     /// <summary>What a policy that asks for it is told about queries.</summary>
     public QueryWatch? Watch => watch;
-    public long Bytes => heads.Sum(h => h.Bytes) + (watch?.Bytes ?? 0) + (selection?.Bytes ?? 0);
+    /// <summary>What a layer without entries keeps of the past; null for others.</summary>
+    public Memory? State => state;
+    public long Bytes => heads.Sum(h => h.Bytes) + (state?.Bytes ?? 0) + (watch?.Bytes ?? 0) + (selection?.Bytes ?? 0);
 
     internal BlockList? Select(int head, int group, ReadOnlySpan<float> q) => selection?.Of(head, heads[head], group, q);
 
@@ -20,37 +22,39 @@ public sealed class KvLayer(KvFormat format, KvHead[] heads, int? window, QueryW
     /// <summary>Lets go of all entries of a head but those with these indices, ascending.</summary>
     public void Keep(int head, ReadOnlySpan<int> indices) { heads[head].Keep(indices); watch?.Keep(head, indices); selection?.Cut(head, 0); }
 
-    // Lets go of what the window has passed; next is the position of the next token.
+    // Packs keys and lets go of what the window has passed; next is the position of the next token.
     internal void Slide(int next)
     {
+        foreach (var h in heads) h.Keys.Pack();
         if (window is not { } width) return;
         for (int h = 0; h < heads.Length; h++)
         {
             int gone = 0, count = heads[h].Count;
             while (gone < count && heads[h].Positions[gone] <= next - width) gone++;
-            if (gone >= Slack) Keep(h, [.. Enumerable.Range(gone, count - gone)]);
+            gone -= gone % Slack;
+            if (gone > 0) Keep(h, [.. Enumerable.Range(gone, count - gone)]);
         }
     }
 
+    // Tokens from the position next on until the last of them makes something leave.
+    internal int Steady(int next) => state is not null ? 0 : Math.Min(heads[0].Keys.Steady, window is { } width ? (heads[0].Count > 0 ? heads[0].Positions[0] : next) + Slack - 1 + width - next : int.MaxValue);
+
     internal void Cut(int position) { for (int h = 0; h < heads.Length; h++) { heads[h].Cut(position); selection?.Cut(h, heads[h].Count); } }
-    internal KvLayer Fork() => new(format, [.. heads.Select(h => h.Fork())], window, watch?.Fork(), selection?.Fork());
+    internal KvLayer Fork() => new(format, [.. heads.Select(h => h.Fork())], window, watch?.Fork(), selection?.Fork(), state?.Fork());
     public void Dispose() { foreach (var h in heads) h.Dispose(); }
 }
 
-/// <summary>The keys and values of one sequence, layer by layer.</summary>
+/// <summary>The keys and values, or states, of one sequence, layer by layer.</summary>
 public sealed class KvCache : IDisposable
 {
     readonly KvLayer[] layers;
     KvCache(KvLayer[] layers) => this.layers = layers;
 
     /// <summary>An empty cache for a model, with pages from its pools.</summary>
-    internal KvCache(LanguageModel model, KvFormat format, KvBudget? budget) => layers = [.. model.Layers.Select(l =>
-    {
-        var a = l.Attention.Parts; int group = a.Group;
-        PagedRows Rows(NumberFormat f, int dim) => new(f, dim, model.Pools.For(PagedRows.PageBytes(f, dim)));
-        return new KvLayer(format, [.. Enumerable.Range(0, a.KvHeads).Select(_ => new KvHead(Rows(format.Keys, a.Dim), Rows(format.Values, a.ValueDim)))], a.Window, QueryWatch.For(budget?.Policy, a), KvSelection.For(budget, a, l.Attention.Parts.Layer, model.Layers.Count));
-    })];
+    internal KvCache(LanguageModel model, KvFormat format, KvBudget? budget) => layers = [.. model.Layers.Select(l => l.Attention.Cache(model, format, budget))];
 
+    /// <summary>Whether some layer has a state instead of entries, which can be forked and not cut.</summary>
+    public bool HasStates => Array.Exists(layers, l => l.State is not null);
     public KvLayer this[int layer] => layers[layer];
     public int Layers => layers.Length;
     /// <summary>Bytes of all pages, positions and statistics.</summary>

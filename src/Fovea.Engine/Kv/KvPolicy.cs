@@ -33,7 +33,10 @@ public abstract class KvPolicy : CacheRule
     public virtual int Budget(int budget, int layer, int layers) => budget;
 
     /// <summary>Indices of the entries of each head that stay, ascending; called only where a layer holds more than budget per head. The default keeps the budget entries of each head with the highest scores.</summary>
-    public virtual int[][] Keep(IReadOnlyList<KvEntries> heads, int budget) => [.. heads.Select(h => Best(Scores(h), budget))];
+    public virtual int[][] Keep(IReadOnlyList<KvEntries> heads, int budget) => KeepBest(heads, budget);
+
+    /// <summary>The budget entries of each head with the highest scores.</summary>
+    protected int[][] KeepBest(IReadOnlyList<KvEntries> heads, int budget) => [.. heads.Select(h => Best(Scores(h), budget))];
 
     /// <summary>The scores of a head; one that is not a number throws.</summary>
     public Real[] Scores(KvEntries head)

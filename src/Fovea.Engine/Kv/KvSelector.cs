@@ -32,7 +32,7 @@ public sealed class KeyBounds(int block, int dim)
         if (row.Length < dim) row = new float[dim];
         for (; covered < n; covered++)
         {
-            head.Keys.Decode(covered, 1, row);
+            head.DecodeKeys(covered, 1, row);
             Span<float> l = low.AsSpan(covered / block * dim, dim), h = high.AsSpan(covered / block * dim, dim);
             if (covered % block == 0) { row.AsSpan(0, dim).CopyTo(l); row.AsSpan(0, dim).CopyTo(h); continue; }
             for (int c = 0; c < dim; c++) { l[c] = Math.Min(l[c], row[c]); h[c] = Math.Max(h[c], row[c]); }

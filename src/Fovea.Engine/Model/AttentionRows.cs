@@ -14,35 +14,50 @@ public sealed record AttentionParts(int Layer, int Heads, int KvHeads, int Dim, 
 }
 
 /// <summary>Causal attention of a layer over the caches of sequences. Scores and patterns are types, so that each kind has a loop of its own.</summary>
-public abstract class AttentionRows(AttentionParts parts)
+public abstract class AttentionRows(AttentionParts parts) : MixingRows
 {
     public AttentionParts Parts => parts;
     private protected float Scale { get; } = (float)(parts.Scale ?? 1 / Math.Sqrt(parts.Dim));
     float[] q = [], k = [], v = [], o = [], lse = [], flatQ = [], flatK = [], flatV = [], flatO = [];
 
-    /// <summary>x [tokens,C] of all pieces, normalised → y [tokens,C], overwritten; keys and values go into the sequences' caches.</summary>
-    public void Apply(ReadOnlySpan<float> x, int tokens, ReadOnlySpan<Piece> pieces, Span<float> y)
+    internal override KvLayer Cache(LanguageModel model, KvFormat format, KvBudget? budget)
+    {
+        var rotary = format.Checked().Positions == KeyPositions.Rotated ? null : parts.Rotary;
+        if (format.ByChannel && budget?.Policy is { } p) throw new ArgumentException($"{format}: keys in groups of {ChannelRows.Group} tokens per channel do not leave one by one, as {p.GetType().Name} asks; expected a format by token like q8 or q4, or a rule that only looks");
+        CachedRows Keys() => format.ByChannel ? new ChannelRows(format.Keys, parts.Dim, model.Pools.For(ChannelRows.PageBytes(format.Keys, parts.Dim))) : Rows(format.Keys, parts.Dim);
+        PagedRows Rows(NumberFormat f, int dim) => new(f, dim, model.Pools.For(PagedRows.PageBytes(f, dim)));
+        return new(format, [.. Enumerable.Range(0, parts.KvHeads).Select(_ => new KvHead(Keys(), Rows(format.Values, parts.ValueDim), rotary, format.Positions == KeyPositions.Renumbered))], parts.Window, QueryWatch.For(budget?.Policy, parts), KvSelection.For(budget, parts, parts.Layer, model.Layers.Count));
+    }
+
+    public override void Apply(ReadOnlySpan<float> x, int tokens, ReadOnlySpan<Piece> pieces, Span<float> y, bool apart)
     {
         int heads = parts.Heads, groups = parts.KvHeads, d = parts.Dim, e = parts.ValueDim;
         Span<float> fq = Room(ref flatQ, tokens * heads * d), fk = Room(ref flatK, tokens * groups * d), fv = Room(ref flatV, tokens * groups * e), fo = Room(ref flatO, tokens * heads * e);
-        parts.Q.Apply(x, tokens, fq); parts.K.Apply(x, tokens, fk); parts.V.Apply(x, tokens, fv);
+        parts.Q.Apply(x, tokens, fq, apart); parts.K.Apply(x, tokens, fk, apart); parts.V.Apply(x, tokens, fv, apart);
         parts.QueryNorm?.Apply(fq, fq, tokens * heads); parts.KeyNorm?.Apply(fk, fk, tokens * groups);
-        for (int p = 0, at = 0; p < pieces.Length; at += pieces[p].Length, p++)
-        {
-            int n = pieces[p].Length; var layer = pieces[p].Sequence.Cache[parts.Layer];
-            Span<float> qs = Room(ref q, n * heads * d), ks = Room(ref k, n * groups * d), vs = Room(ref v, n * groups * e), os = Room(ref o, n * heads * e);
-            Split(fq.Slice(at * heads * d, qs.Length), qs, n, heads, d); Split(fk.Slice(at * groups * d, ks.Length), ks, n, groups, d); Split(fv.Slice(at * groups * e, vs.Length), vs, n, groups, e);
-            int start = pieces[p].Sequence.Length;
-            parts.Rotary?.Apply(qs, heads, n, d, start); parts.Rotary?.Apply(ks, groups, n, d, start);
-            if (layer.Format.Rotate) { Turn(qs, d); Turn(ks, d); Turn(vs, e); }
-            for (int g = 0; g < groups; g++) layer.Heads[g].Append(ks.Slice(g * n * d, n * d), vs.Slice(g * n * e, n * e), start);
-            Room(ref lse, n * heads);
-            Threads.For(groups, Alone(groups) ? groups : 1, new HeadTasks(this, layer, n, start));
-            layer.Watch?.See(layer.Heads, this, qs, n, start, lse.AsSpan(0, n * heads));
-            if (layer.Format.Rotate) Turn(os, e);
-            Join(os, fo.Slice(at * heads * e, os.Length), n, heads, e);
-        }
-        parts.Out.Apply(fo, tokens, y);
+        int at = 0;
+        foreach (var p in pieces)
+            for (int done = 0, n = p.Tentative ? 1 : p.Length; done < p.Length; done += n, at += n) Read(p.Sequence.Cache[parts.Layer], p.Sequence.Length + done, n, fq[(at * heads * d)..], fk[(at * groups * d)..], fv[(at * groups * e)..], fo[(at * heads * e)..]);
+        parts.Out.Apply(fo, tokens, y, apart);
+    }
+
+    // n tokens of one sequence from start on; rows of all heads [n,heads,·], fo overwritten.
+    void Read(KvLayer layer, int start, int n, ReadOnlySpan<float> fq, ReadOnlySpan<float> fk, ReadOnlySpan<float> fv, Span<float> fo)
+    {
+        int heads = parts.Heads, groups = parts.KvHeads, d = parts.Dim, e = parts.ValueDim;
+        Span<float> qs = Room(ref q, n * heads * d), ks = Room(ref k, n * groups * d), vs = Room(ref v, n * groups * e), os = Room(ref o, n * heads * e);
+        Split(fq[..qs.Length], qs, n, heads, d); Split(fk[..ks.Length], ks, n, groups, d); Split(fv[..vs.Length], vs, n, groups, e);
+        bool atRead = layer.Format.Positions != KeyPositions.Rotated;
+        if (atRead) parts.Rotary?.Order(ks, groups * n, d); else { parts.Rotary?.Apply(qs, heads, n, d, start); parts.Rotary?.Apply(ks, groups, n, d, start); }
+        if (layer.Format.Rotate) { Turn(qs, d); Turn(ks, d); Turn(vs, e); }
+        for (int g = 0; g < groups; g++) layer.Heads[g].Append(ks.Slice(g * n * d, n * d), vs.Slice(g * n * e, n * e), start);
+        // Renumbered queries stand at the places of their own keys, which differ between heads that hold different entries.
+        for (int g = 0; g < groups && atRead; g++) parts.Rotary?.Apply(qs.Slice(g * parts.Group * n * d, parts.Group * n * d), parts.Group, n, d, layer.Format.Positions == KeyPositions.Renumbered ? layer.Heads[g].Count - n : start);
+        Room(ref lse, n * heads);
+        Threads.For(groups, Alone(groups) ? groups : 1, new HeadTasks(this, layer, n, start));
+        layer.Watch?.See(layer.Heads, this, qs, n, start, lse.AsSpan(0, n * heads));
+        if (layer.Format.Rotate) Turn(os, e);
+        Join(os, fo[..os.Length], n, heads, e);
     }
 
     // With fewer heads than threads each head is better worked on by all.
@@ -82,7 +97,7 @@ public abstract class AttentionRows(AttentionParts parts)
 public sealed class AttentionRows<TScore, TPattern>(AttentionParts parts, TScore score, TPattern pattern) : AttentionRows(parts) where TScore : struct, IScore where TPattern : struct, IPattern
 {
     private protected override void Head(KvHead head, BlockList? blocks, int n, int start, ReadOnlySpan<float> q, Span<float> o, Span<float> lse) =>
-        PagedAttention.Forward(Parts.Group, n, Scale, q, head.Keys, head.Values, start, head.Gaps, score, pattern, blocks, o, lse);
+        PagedAttention.Forward(Parts.Group, n, Scale, q, head.Keys, head.Values, start, head.Gaps, score, pattern, blocks, o, lse, head.Turn);
     public override void AddMass(KvHead head, int n, int start, ReadOnlySpan<float> q, ReadOnlySpan<float> lse, Span<float> mass) =>
-        PagedAttention.AddMass(Parts.Group, n, Scale, q, head.Keys, start, head.Gaps, score, pattern, lse, mass);
+        PagedAttention.AddMass(Parts.Group, n, Scale, q, head.Keys, start, head.Gaps, score, pattern, lse, mass, head.Turn);
 }

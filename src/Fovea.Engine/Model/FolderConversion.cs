@@ -22,7 +22,7 @@ public static class FolderConversion
             string name = $"{family}.{key}";
             if (whole.Contains(key)) w.Set(name, (uint)f.Size(key)); else if (key == "rope.scaling.type") w.Set(name, f.Text(key)); else w.Set(name, (float)f.Number(key));
         }
-        int headDim = loaded.Model.Layers[0].Attention.Parts.Dim;
+        int headDim = ((AttentionRows)loaded.Model.Layers[0].Attention).Parts.Dim;
         if (loaded.Model.Positions is null) w.Set($"{family}.rope.dimension_count", (uint)headDim);
         w.Set(GgufTokenizerKeys.Json, File.ReadAllText(Path.Combine(folder, "tokenizer.json")));
         if (loaded.Tokenizer.Bos is { } bos) w.Set(GgufTokenizerKeys.Bos, Encoding.UTF8.GetString(loaded.Tokenizer.Piece(bos, showControl: true)));

@@ -1,4 +1,3 @@
-using Fovea.Kernels;
 using Fovea.Models;
 namespace Fovea.Engine;
 
@@ -18,6 +17,6 @@ public sealed class GgufModelFile(string path) : ModelFile
     public override bool Flag(string key) => file.Flag(Full(key));
     string Full(string key) => $"{Architecture}.{key}";
     public override IEnumerable<string> Tensors => file.Tensors.Keys;
-    public override StoredTensor? Find(string name) => file.Tensors.TryGetValue(name, out var t) ? new(t.Name, NumberFormat.Named(t.Kind.ToString().ToLowerInvariant()), t.Shape, file.Memory(t)) : null;
+    public override StoredTensor? Find(string name) => file.Tensors.TryGetValue(name, out var t) ? new(t.Name, GgufNumbers.Format(t.Kind), t.Shape, file.Memory(t)) : null;
     public override void Dispose() => file.Dispose();
 }

@@ -2,7 +2,7 @@ using Fovea.Kernels;
 namespace Fovea.Engine;
 
 /// <summary>One layer: x + attention(norm x), then x + feed(norm x); with norms behind the two where a model has them.</summary>
-public sealed record DecoderLayer(RowNorm AttentionNorm, AttentionRows Attention, RowNorm? AfterAttention, RowNorm FeedNorm, FeedRows Feed, RowNorm? AfterFeed);
+public sealed record DecoderLayer(RowNorm AttentionNorm, MixingRows Attention, RowNorm? AfterAttention, RowNorm FeedNorm, FeedRows Feed, RowNorm? AfterFeed);
 
 /// <summary>
 /// A decoder-only language model whose weights stay where and as they lie in a file. It computes and holds no state of any text: that is a <see cref="Sequence"/>. One pass at a time.
@@ -30,6 +30,8 @@ public sealed class LanguageModel : IDisposable
     public required long Parameters { get; init; }
     /// <summary>Bytes of the weights in their formats.</summary>
     public required long WeightBytes { get; init; }
+    /// <summary>Tokens of a pass up to which tentative ones are computed row by row: more would cost more than they can save.</summary>
+    public const int Checked = 8;
     public int Vocabulary => Embedding.Out;
     public int Dim => Embedding.In;
     /// <summary>Pages of the caches of all sequences.</summary>
@@ -37,31 +39,33 @@ public sealed class LanguageModel : IDisposable
 
     internal LanguageModel(IDisposable? file) => this.file = file;
 
-    /// <summary>Opens a GGUF file, or a folder of Hugging Face with config.json and safetensors.</summary>
-    public static LanguageModel Open(string path) => Architectures.Build(ModelFile.Open(path));
+    /// <summary>Opens a GGUF file, a folder of Hugging Face with config.json and safetensors, or a safetensors file that this project has trained.</summary>
+    public static LanguageModel Open(string path) => path.EndsWith(OwnModel.Extension, StringComparison.Ordinal) ? OwnModel.Open(path) : Architectures.Build(ModelFile.Open(path));
 
     /// <summary>A sequence without tokens.</summary>
     public Sequence Start(KvFormat? format = null, KvBudget? budget = null) => new(this, format ?? KvFormat.Float32, budget);
 
     /// <summary>
     /// Reads the tokens of all pieces, each going on with its sequence, in one pass: logits [rows,V] is overwritten, with a row per token for pieces that ask for all, else with one for the last token.
-    /// Throws before anything is read if a token is not of the vocabulary or a position is beyond what the model has; a pass that fails on the way leaves its sequences as they were.
+    /// Tentative pieces alone, up to <see cref="Checked"/> tokens, give the bits that their tokens give one by one.
+    /// Throws before anything is read if a token is not of the vocabulary or a position is beyond what the model has; a pass that fails on the way leaves its sequences as they were, or of no more use where layers have states.
     /// </summary>
     public void Forward(ReadOnlySpan<Piece> pieces, Span<float> logits)
     {
-        int tokens = 0, rows = 0;
-        foreach (var p in pieces) { Check(p); tokens += p.Length; rows += p.Rows; }
+        int tokens = 0, rows = 0; bool apart = true;
+        foreach (var p in pieces) { Check(p); tokens += p.Length; rows += p.Rows; apart &= p.Tentative; }
+        apart &= tokens <= Checked;
         if (logits.Length < (long)rows * Vocabulary) throw new ArgumentException($"logits holds {logits.Length} numbers, needs {rows} × {Vocabulary}");
         if (tokens == 0) return;
-        try { Hidden(pieces, tokens); }
-        catch { foreach (var p in pieces) p.Sequence.Cut(p.Sequence.Length); throw; }
+        try { Hidden(pieces, tokens, apart); }
+        catch { foreach (var p in pieces) p.Sequence.Undo(); throw; }
         for (int i = 0, from = 0, to = 0; i < pieces.Length; from += pieces[i].Length, to += pieces[i].Rows, i++)
             x.AsSpan((from + pieces[i].Length - pieces[i].Rows) * Dim, pieces[i].Rows * Dim).CopyTo(y.AsSpan(to * Dim));
         FinalNorm.Apply(y, y, rows);
         var l = logits[..(rows * Vocabulary)];
-        Head.Multiply(y.AsSpan(0, rows * Dim), rows, l);
+        Head.Multiply(y.AsSpan(0, rows * Dim), rows, l, apart);
         if (LogitCap is { } cap) Cap(l, cap);
-        foreach (var p in pieces) p.Sequence.Add(p.Tokens.Span);
+        foreach (var p in pieces) p.Sequence.Add(p.Tokens.Span, p.Tentative);
     }
 
     /// <summary>One vector [C] for a text: the mean over its tokens of what the output layer would read, of length 1. The text is read in chunks, with a cache of its own.</summary>
@@ -73,10 +77,10 @@ public sealed class LanguageModel : IDisposable
         {
             var piece = new Piece(s, text.Slice(at, Math.Min(chunk, text.Length - at)));
             Check(piece);
-            Hidden([piece], piece.Length);
+            Hidden([piece], piece.Length, apart: false);
             FinalNorm.Apply(x, y, piece.Length);
             for (int i = 0; i < piece.Length; i++) Map.AddTo(y.AsSpan(i * Dim, Dim), mean);
-            s.Add(piece.Tokens.Span);
+            s.Add(piece.Tokens.Span, tentative: false);
         }
         float length = System.Numerics.Tensors.TensorPrimitives.Norm<float>(mean);
         if (!float.IsFinite(length)) throw new ArithmeticException("the text's vector is not finite");
@@ -84,7 +88,7 @@ public sealed class LanguageModel : IDisposable
         return mean;
     }
 
-    void Hidden(ReadOnlySpan<Piece> pieces, int tokens)
+    void Hidden(ReadOnlySpan<Piece> pieces, int tokens, bool apart)
     {
         int c = Dim, at = 0;
         if (x.Length < tokens * c) (x, y, z) = (new float[tokens * c], new float[tokens * c], new float[tokens * c]);
@@ -101,9 +105,9 @@ public sealed class LanguageModel : IDisposable
         for (int i = 0; i < Layers.Count; i++)
         {
             var l = Layers[i];
-            l.AttentionNorm.Apply(xs, ys, tokens); l.Attention.Apply(ys, tokens, pieces, zs);
+            l.AttentionNorm.Apply(xs, ys, tokens); l.Attention.Apply(ys, tokens, pieces, zs, apart);
             l.AfterAttention?.Apply(zs, zs, tokens); Map.AddTo(zs, xs);
-            l.FeedNorm.Apply(xs, ys, tokens); l.Feed.Apply(ys, tokens, zs);
+            l.FeedNorm.Apply(xs, ys, tokens); l.Feed.Apply(ys, tokens, zs, apart);
             l.AfterFeed?.Apply(zs, zs, tokens); Map.AddTo(zs, xs);
         }
     }
@@ -111,6 +115,8 @@ public sealed class LanguageModel : IDisposable
     void Check(Piece p)
     {
         if (p.Sequence.Model != this) throw new ArgumentException("a sequence belongs to another model");
+        if (p.Sequence.Broken) throw new InvalidOperationException("a pass failed on its way, and states of the sequence cannot go back to where it began");
+        if (p.Tentative && p.Length > p.Sequence.Steady) throw new ArgumentException($"{p.Length} tentative tokens, the cache can take back {p.Sequence.Steady}");
         var tokens = p.Tokens.Span;
         for (int i = 0; i < tokens.Length; i++) if ((uint)tokens[i] >= (uint)Vocabulary) throw new ArgumentOutOfRangeException(nameof(p), tokens[i], $"token {i} is {tokens[i]}, the vocabulary has {Vocabulary}");
         if (Positions is { } table && p.Sequence.Length + p.Length > table.Out) throw new ContextOverflowException(p.Sequence.Length + p.Length, table.Out);
@@ -128,7 +134,8 @@ public sealed class LanguageModel : IDisposable
 public sealed class ContextOverflowException(long needed, long most) : Exception($"the text has {needed} tokens, there is room for {most}");
 
 /// <summary>Tokens that go on with a sequence; logits after the last of them or after each.</summary>
-public readonly record struct Piece(Sequence Sequence, ReadOnlyMemory<int> Tokens, bool All = false)
+/// <param name="Tentative">The tokens may be taken back: nothing leaves the cache until <see cref="Sequence.Accept"/> tells how many stay. For at most <see cref="Sequence.Steady"/> tokens.</param>
+public readonly record struct Piece(Sequence Sequence, ReadOnlyMemory<int> Tokens, bool All = false, bool Tentative = false)
 {
     public int Length => Tokens.Length;
     public int Rows => All ? Length : Math.Min(1, Length);

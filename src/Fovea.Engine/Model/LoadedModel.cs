@@ -4,9 +4,15 @@ namespace Fovea.Engine;
 /// <summary>A model with the tokenizer that belongs to it, and how it wants conversations written, if it says so.</summary>
 public sealed record LoadedModel(LanguageModel Model, Tokenizer Tokenizer, ChatTemplate? Template = null) : IDisposable
 {
-    /// <summary>Opens a GGUF file, or a folder of Hugging Face with tokenizer.json. A vocabulary that differs from the model's is an <see cref="InvalidDataException"/>; one that is smaller is not, since models pad theirs.</summary>
+    /// <summary>Opens a GGUF file, a folder of Hugging Face with tokenizer.json, or a safetensors file of this project over bytes. A vocabulary that differs from the model's is an <see cref="InvalidDataException"/>; one that is smaller is not, since models pad theirs.</summary>
     public static LoadedModel Open(string path)
     {
+        if (path.EndsWith(OwnModel.Extension, StringComparison.Ordinal))
+        {
+            var own = OwnModel.Open(path);
+            if (own.Vocabulary == 256) return new(own, new ByteTokenizer());
+            own.Dispose(); throw new InvalidDataException($"{path}: has a vocabulary of {own.Vocabulary} tokens and no tokenizer; expected the 256 bytes");
+        }
         var file = ModelFile.Open(path); Tokenizer tokenizer; ChatTemplate? template;
         try
         {

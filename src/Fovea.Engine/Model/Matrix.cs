@@ -8,7 +8,7 @@ public sealed record StoredTensor(string Name, NumberFormat Format, IReadOnlyLis
     public float[] Decode()
     {
         var y = new float[checked((int)Shape.Aggregate(1L, (n, d) => n * d))];
-        if (y.Length > 0) Format.Decode(Bytes.Span, Shape[^1], y);
+        Format.DecodeRun(Bytes.Span, y);
         return y;
     }
     public override string ToString() => $"{Name} {Format.Name} [{string.Join(", ", Shape)}]";
@@ -24,11 +24,11 @@ public sealed class Matrix(NumberFormat format, int @out, int @in, ReadOnlyMemor
     public long Bytes => bytes.Length;
     PackedQ4? packed;
 
-    /// <summary>x [rows,In] → y [rows,Out], overwritten.</summary>
-    public void Multiply(ReadOnlySpan<float> x, int rows, Span<float> y)
+    /// <summary>x [rows,In] → y [rows,Out], overwritten; with apart, every row to the bits that it has alone, as packed weights give them in any case.</summary>
+    public void Multiply(ReadOnlySpan<float> x, int rows, Span<float> y, bool apart = false)
     {
         if (format == NumberFormat.For<Q4_0>() && PackedQ4.Holds(@out, @in)) (packed ??= new(bytes.Span, @out, @in)).MatMul(x, rows, y);
-        else format.MatMul(bytes.Span, @out, @in, x, rows, y);
+        else format.MatMul(bytes.Span, @out, @in, x, rows, y, apart);
     }
     /// <summary>One row in float32; to [In] is overwritten.</summary>
     public void Row(int row, Span<float> to) { int size = (int)format.RowBytes(@in); format.Decode(bytes.Span.Slice(checked(row * size), size), @in, to[..@in]); }
@@ -40,11 +40,11 @@ public sealed class Matrix(NumberFormat format, int @out, int @in, ReadOnlyMemor
 public sealed class Projection(Matrix weight, float[]? bias)
 {
     public Matrix Weight => weight;
-    /// <summary>x [rows,In] → y [rows,Out], overwritten.</summary>
-    public void Apply(ReadOnlySpan<float> x, int rows, Span<float> y)
+    /// <summary>x [rows,In] → y [rows,Out], overwritten; with apart, every row to the bits that it has alone.</summary>
+    public void Apply(ReadOnlySpan<float> x, int rows, Span<float> y, bool apart = false)
     {
         y = y[..(rows * weight.Out)];
-        weight.Multiply(x[..(rows * weight.In)], rows, y);
+        weight.Multiply(x[..(rows * weight.In)], rows, y, apart);
         if (bias is not null) Map.Add(y, bias, y);
     }
     /// <summary>The rows [from, to) of W and b.</summary>

@@ -18,17 +18,23 @@ public sealed record ListedScaling(double[] Factors, double Size = 1) : RopeScal
 public sealed class Rotations(int dims, double theta, RopeScaling? scaling, RotaryPairs pairs)
 {
     readonly Rope rope = new(theta, scaling); readonly int half = dims / 2; readonly double magnitude = scaling?.Magnitude ?? 1;
-    float[] cos = [], sin = []; int[] index = []; int rows;
+    float[] cos = [], sin = []; int[] index = [], places = []; int rows;
 
     /// <summary>Turns x [heads,n,D], whose tokens stand at start, start + 1 …</summary>
     public void Apply(Span<float> x, int heads, int n, int d, int start)
     {
-        if (pairs == RotaryPairs.Neighbours) Halve(x, heads * n, d);
+        Order(x, heads * n, d);
         Grow(start + n);
         if (index.Length < n) index = new int[Math.Max(n, 2 * index.Length)];
         for (int i = 0; i < n; i++) index[i] = start + i;
         Rotary.Apply(x, x, cos, sin, index.AsSpan(0, n), heads * n, d, half);
     }
+
+    /// <summary>Brings the channels of x [count,d] into the order that they are turned in, in place: what <see cref="Apply"/> does before it turns.</summary>
+    public void Order(Span<float> x, int count, int d) { if (pairs == RotaryPairs.Neighbours) Halve(x, count, d); }
+
+    /// <summary>How keys that are kept without positions are turned at read: by these positions, or by their places 0 … count − 1 if there are none. Queries at or beyond them must have been turned before.</summary>
+    public KeyTurn AtRead(ReadOnlySpan<int> positions, int count) => new(cos, sin, positions.IsEmpty ? places.AsSpan(0, count) : positions, half);
 
     void Halve(Span<float> x, int count, int d)
     {
@@ -46,6 +52,7 @@ public sealed class Rotations(int dims, double theta, RopeScaling? scaling, Rota
     {
         if (needed <= rows) return;
         int more = Math.Max(256, (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)needed));
+        places = [.. Enumerable.Range(0, more)];
         Array.Resize(ref cos, more * half); Array.Resize(ref sin, more * half);
         for (int c = 0; c < half; c++)
         {

@@ -15,12 +15,29 @@ public sealed class Sequence : IDisposable
     public ReadOnlySpan<int> Tokens => tokens.AsSpan(0, Length);
 
     /// <summary>Whether the cache holds every token, so that cutting the text back is exact.</summary>
-    public bool Whole { get { for (int l = 0; l < Cache.Layers; l++) foreach (var h in Cache[l].Heads) if (h.Count != Length) return false; return true; } }
+    public bool Whole { get { if (Cache.HasStates) return false; for (int l = 0; l < Cache.Layers; l++) foreach (var h in Cache[l].Heads) if (h.Count != Length) return false; return true; } }
 
-    internal void Add(ReadOnlySpan<int> more)
+    /// <summary>Tokens that can be read tentatively from here: until the next one lets go of entries. 0 where a policy chooses what stays, since what has left does not come back.</summary>
+    public int Steady
+    {
+        get
+        {
+            if (budget?.Policy is not null) return 0;
+            int most = int.MaxValue;
+            for (int l = 0; l < Cache.Layers; l++) most = Math.Min(most, Cache[l].Steady(Length));
+            return most;
+        }
+    }
+
+    internal void Add(ReadOnlySpan<int> more, bool tentative)
     {
         if (tokens.Length < Length + more.Length) Array.Resize(ref tokens, Math.Max(Length + more.Length, Math.Max(64, 2 * tokens.Length)));
         more.CopyTo(tokens.AsSpan(Length)); Length += more.Length;
+        if (!tentative) Settle();
+    }
+
+    void Settle()
+    {
         for (int l = 0; l < Cache.Layers; l++) Cache[l].Slide(Length);
         budget?.Settle(Cache);
     }
@@ -37,12 +54,20 @@ public sealed class Sequence : IDisposable
     /// <summary>Brings the cache down to its budget, without slack.</summary>
     public void Tighten() => budget?.Tighten(Cache);
 
-    /// <summary>Forgets the tokens from this length on. Entries that a policy or a window has let go do not come back.</summary>
+    internal bool Broken { get; private set; }
+    // Takes back what a pass that has failed may have left.
+    internal void Undo() { if (Cache.HasStates) Broken = true; else Cut(Length); }
+
+    /// <summary>Forgets the tokens from this length on. Entries that a policy or a window has let go do not come back; layers with states cannot go back, which is an <see cref="InvalidOperationException"/>: fork before reading.</summary>
     public void Cut(int length)
     {
         if (length < 0 || length > Length) throw new ArgumentOutOfRangeException(nameof(length), length, $"there are {Length} tokens");
+        if (length < Length && Cache.HasStates) throw new InvalidOperationException("layers with states cannot forget tokens; fork the sequence before reading them");
         Cache.Cut(length); Length = length;
     }
+
+    /// <summary>Ends tentative reading: the text has this length, what was read beyond is forgotten as if it had never been.</summary>
+    public void Accept(int length) { Cut(length); Settle(); }
 
     /// <summary>A second sequence that has read the same.</summary>
     public Sequence Fork() => new(Model, budget, Cache.Fork(), [.. Tokens]);

@@ -10,23 +10,23 @@ public static unsafe class Quantised
     /// <summary>Rows of x up to which every one reads the weights itself; above, weights are decoded once for all rows.</summary>
     const int Few = 3;
 
-    /// <summary>y [M,N] = x [M,K] · Wᵀ for W [N,K] in a format, row after row. y is overwritten. K must fill whole blocks.</summary>
-    public static void MatMul<TFormat>(ReadOnlySpan<byte> weights, int n, int k, ReadOnlySpan<float> x, int m, Span<float> y) where TFormat : struct, INumberFormat
+    /// <summary>y [M,N] = x [M,K] · Wᵀ for W [N,K] in a format, row after row. y is overwritten. K must fill whole blocks. With apart, every row has the bits that it has alone, however many there are.</summary>
+    public static void MatMul<TFormat>(ReadOnlySpan<byte> weights, int n, int k, ReadOnlySpan<float> x, int m, Span<float> y, bool apart = false) where TFormat : struct, INumberFormat
     {
         Guard.AtLeast(n, 1); Guard.AtLeast(k, 1); Guard.AtLeast(m, 0);
         Fills<TFormat>(k);
         long bytes = n * Formats.RowBytes<TFormat>(k);
         if (weights.Length < bytes) throw new ArgumentException($"{TFormat.Name}: {weights.Length} bytes, {n} rows of {k} weights need {bytes}");
         Guard.Holds(x, (long)m * k); Guard.Holds(y, (long)m * n);
-        fixed (byte* w = weights) fixed (float* px = x, py = y) MatMul<TFormat>(w, n, k, px, m, py);
+        fixed (byte* w = weights) fixed (float* px = x, py = y) MatMul<TFormat>(w, n, k, px, m, py, apart);
     }
 
     /// <summary>As above without a limit on the size of W, which may be a mapped file.</summary>
-    public static void MatMul<TFormat>(byte* weights, int n, int k, float* x, int m, float* y) where TFormat : struct, INumberFormat
+    public static void MatMul<TFormat>(byte* weights, int n, int k, float* x, int m, float* y, bool apart = false) where TFormat : struct, INumberFormat
     {
         Guard.AtLeast(n, 1); Guard.AtLeast(k, 1); Guard.AtLeast(m, 0); Fills<TFormat>(k);
         if (m == 0) return;
-        if (m > Few) { Threads.For(n, 64, new Panels<TFormat>(weights, n, k, x, m, y)); return; }
+        if (m > Few && !apart) { Threads.For(n, 64, new Panels<TFormat>(weights, n, k, x, m, y)); return; }
         TFormat.Few(weights, n, k, x, m, y);
     }
 
@@ -51,7 +51,8 @@ public static unsafe class Quantised
 
     readonly struct DirectRows<TFormat>(byte* weights, int n, int k, float* x, int m, float* y) : IRows where TFormat : struct, INumberFormat
     {
-        public void Run(int from, int to) => TFormat.Dots(weights + from * (nint)Formats.RowBytes<TFormat>(k), to - from, k, x, m, y + from, n);
+        // More rows at once would be summed in another order.
+        public void Run(int from, int to) { for (int r = 0; r < m; r++) TFormat.Dots(weights + from * (nint)Formats.RowBytes<TFormat>(k), to - from, k, x + (nint)r * k, 1, y + (nint)r * n + from, n); }
     }
 
     readonly struct Floated<TFormat>(byte* weights, int n, int k, float* x, int m, float* y) : IRows where TFormat : struct, IFloatFormat

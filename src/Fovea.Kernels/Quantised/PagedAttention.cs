@@ -12,52 +12,54 @@ public static class PagedAttention
 
     /// <summary>
     /// q [Group,N,D] → o [Group,N,E] and lse [Group,N], overwritten. Query i stands at queryOffset + i, key j at keyPositions[j] (ascending), or at j if that is empty. Scale is what q·k is multiplied with.
-    /// A row that sees nothing gets zeros and lse −∞. Blocks names the keys that each query looks at, or is null for all; only for up to <see cref="Few"/> queries.
+    /// A row that sees nothing gets zeros and lse −∞. Blocks names the keys that each query looks at, or is null for all; only for up to <see cref="Few"/> queries. Turn gives keys that are kept without positions theirs.
     /// </summary>
-    public static void Forward<TScore, TPattern>(int group, int n, float scale, ReadOnlySpan<float> q, PagedRows keys, PagedRows values, int queryOffset, ReadOnlySpan<int> keyPositions,
-        TScore score, TPattern pattern, BlockList? blocks, Span<float> o, Span<float> lse) where TScore : struct, IScore where TPattern : struct, IPattern
+    public static void Forward<TScore, TPattern>(int group, int n, float scale, ReadOnlySpan<float> q, CachedRows keys, CachedRows values, int queryOffset, ReadOnlySpan<int> keyPositions,
+        TScore score, TPattern pattern, BlockList? blocks, Span<float> o, Span<float> lse, KeyTurn turn = default) where TScore : struct, IScore where TPattern : struct, IPattern
     {
         int m = keys.Count, d = keys.Dim, e = values.Dim;
         if (values.Count != m) throw new ArgumentException($"there are {m} keys and {values.Count} values");
         if (m == 0 || n == 0) { o[..(group * n * e)].Clear(); lse[..(group * n)].Fill(float.NegativeInfinity); return; }
         if (n <= Few)
         {
-            var call = new InPlace<TScore, TPattern>(new(1, group, 1, n, m, d, e) { Scale = scale }, q, keys, values, queryOffset, keyPositions, score, pattern, blocks, o, lse);
+            var call = new InPlace<TScore, TPattern>(new(1, group, 1, n, m, d, e) { Scale = scale }, q, keys, values, queryOffset, keyPositions, score, pattern, blocks, turn, o, lse);
             call.Run();
             return;
         }
         if (blocks is not null) throw new ArgumentException($"blocks are for up to {Few} queries, there are {n}", nameof(blocks));
-        InRanges(group, n, scale, q, keys, values, queryOffset, keyPositions, score, pattern, o, lse);
+        InRanges(group, n, scale, q, keys, values, queryOffset, keyPositions, score, pattern, turn, o, lse);
     }
 
-    readonly unsafe ref struct InPlace<TScore, TPattern>(AttentionSize s, ReadOnlySpan<float> q, PagedRows keys, PagedRows values, int offset, ReadOnlySpan<int> positions, TScore score, TPattern pattern, BlockList? blocks, Span<float> o, Span<float> lse)
+    readonly unsafe ref struct InPlace<TScore, TPattern>(AttentionSize s, ReadOnlySpan<float> q, CachedRows keys, CachedRows values, int offset, ReadOnlySpan<int> positions, TScore score, TPattern pattern, BlockList? blocks, KeyTurn turn, Span<float> o, Span<float> lse)
         where TScore : struct, IScore where TPattern : struct, IPattern
     {
-        readonly AttentionSize s = s; readonly ReadOnlySpan<float> q = q; readonly ReadOnlySpan<int> positions = positions; readonly Span<float> o = o, lse = lse;
+        readonly AttentionSize s = s; readonly ReadOnlySpan<float> q = q; readonly ReadOnlySpan<int> positions = positions; readonly Span<float> o = o, lse = lse; readonly KeyTurn turn = turn;
         public void Run()
         {
-            fixed (float* pq = q, po = o, pl = lse) fixed (int* at = positions)
+            turn.Check(s.Keys);
+            fixed (float* pq = q, po = o, pl = lse, cos = turn.Cos, sin = turn.Sin) fixed (int* at = positions, rows = turn.Rows)
+                keys.Use(new WithKeys(new(s, pq, q.Length, offset, at, positions.Length, score, pattern, blocks, po, o.Length, pl, lse.Length), values, cos, sin, rows, turn.Half));
+        }
+        readonly struct Call(AttentionSize s, float* q, int qs, int offset, int* at, int places, TScore score, TPattern pattern, BlockList? blocks, float* o, int os, float* lse, int ls)
+        {
+            public int Dim => s.Dim;
+            public void Run<TKeys, TValues>(TKeys keys, TValues values) where TKeys : struct, IRowSource where TValues : struct, IRowSource =>
+                Flash.Few<TScore, TPattern, SoftmaxWeights, TKeys, TValues>(s, new(q, qs), keys, values, offset, new(at, places), score, pattern, blocks, new(o, os), new(lse, ls));
+        }
+        readonly struct WithKeys(Call call, CachedRows values, float* cos, float* sin, int* rows, int half) : ISourceUser
+        {
+            public void Run<TSource>(TSource keys) where TSource : struct, IDecodedSource
             {
-                var outer = new WithKeys(s, pq, (nint)q.Length, keys, values, offset, at, positions.Length, score, pattern, blocks, po, o.Length, pl, lse.Length);
-                keys.Format.Use(ref outer);
+                if (half == 0) values.Use(new WithBoth<TSource>(call, keys)); else values.Use(new WithBoth<TurnedRows<TSource>>(call, new(keys, call.Dim, cos, sin, rows, half)));
             }
         }
-        readonly struct WithKeys(AttentionSize s, float* q, nint qs, PagedRows keys, PagedRows values, int offset, int* at, int places, TScore score, TPattern pattern, BlockList? blocks, float* o, int os, float* lse, int ls) : IFormatUser
+        readonly struct WithBoth<TKeys>(Call call, TKeys keys) : ISourceUser where TKeys : struct, IRowSource
         {
-            public void Run<TKeys>() where TKeys : struct, INumberFormat
-            {
-                var inner = new WithBoth<TKeys>(s, q, qs, keys, values, offset, at, places, score, pattern, blocks, o, os, lse, ls);
-                values.Format.Use(ref inner);
-            }
-        }
-        readonly struct WithBoth<TKeys>(AttentionSize s, float* q, nint qs, PagedRows keys, PagedRows values, int offset, int* at, int places, TScore score, TPattern pattern, BlockList? blocks, float* o, int os, float* lse, int ls) : IFormatUser where TKeys : struct, INumberFormat
-        {
-            public void Run<TValues>() where TValues : struct, INumberFormat => Flash.Few<TScore, TPattern, SoftmaxWeights, PageSource<TKeys>, PageSource<TValues>>(s, new(q, (int)qs),
-                new PageSource<TKeys>(keys.Table, keys.Dim), new PageSource<TValues>(values.Table, values.Dim), offset, new(at, places), score, pattern, blocks, new(o, os), new(lse, ls));
+            public void Run<TSource>(TSource values) where TSource : struct, IDecodedSource => call.Run(keys, values);
         }
     }
 
-    static unsafe void InRanges<TScore, TPattern>(int group, int n, float scale, ReadOnlySpan<float> q, PagedRows keys, PagedRows values, int offset, ReadOnlySpan<int> positions, TScore score, TPattern pattern, Span<float> o, Span<float> lse)
+    static unsafe void InRanges<TScore, TPattern>(int group, int n, float scale, ReadOnlySpan<float> q, CachedRows keys, CachedRows values, int offset, ReadOnlySpan<int> positions, TScore score, TPattern pattern, KeyTurn turn, Span<float> o, Span<float> lse)
         where TScore : struct, IScore where TPattern : struct, IPattern
     {
         int m = keys.Count, d = keys.Dim, e = values.Dim, rows = group * n, range = Math.Min(Range, m);
@@ -69,7 +71,7 @@ public static class PagedAttention
             int some = Math.Min(range, m - from);
             for (int j = 0; j < some; j++) at[j] = positions.IsEmpty ? from + j : positions[from + j];
             if (pattern.Tile(offset, offset + n - 1, at[0], at[some - 1]) == Cover.None) continue;
-            keys.Decode(from, some, k); values.Decode(from, some, v);
+            keys.Decode(from, some, k); turn.Apply(k, from, some, d); values.Decode(from, some, v);
             var s = new AttentionSize(1, group, 1, n, some, d, e) { Scale = scale };
             Flash.Forward(s, q, k, v, offset, at[..some], score, pattern, any ? part : o, any ? partLse : lse);
             if (any) Flash.Merge(rows, e, o, lse, part, partLse);
@@ -80,7 +82,7 @@ public static class PagedAttention
     }
 
     /// <summary>Adds to mass [keys] the weights exp(s_ij − lse_i) that the queries give each key, summed over rows; lse is Forward's. q, lse and positions as in Forward.</summary>
-    public static unsafe void AddMass<TScore, TPattern>(int group, int n, float scale, ReadOnlySpan<float> q, PagedRows keys, int queryOffset, ReadOnlySpan<int> keyPositions, TScore score, TPattern pattern, ReadOnlySpan<float> lse, Span<float> mass)
+    public static unsafe void AddMass<TScore, TPattern>(int group, int n, float scale, ReadOnlySpan<float> q, CachedRows keys, int queryOffset, ReadOnlySpan<int> keyPositions, TScore score, TPattern pattern, ReadOnlySpan<float> lse, Span<float> mass, KeyTurn turn = default)
         where TScore : struct, IScore where TPattern : struct, IPattern
     {
         int m = keys.Count, d = keys.Dim, rows = group * n, range = Math.Min(256, m);
@@ -90,7 +92,7 @@ public static class PagedAttention
         for (int from = 0; from < m; from += range)
         {
             int some = Math.Min(range, m - from);
-            keys.Decode(from, some, k);
+            keys.Decode(from, some, k); turn.Apply(k, from, some, d);
             Gemm.NT(q[..(rows * d)], k[..(some * d)], s, rows, d, some);
             for (int r = 0; r < rows; r++)
             {

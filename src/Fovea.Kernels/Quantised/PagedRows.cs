@@ -1,7 +1,7 @@
 namespace Fovea.Kernels;
 
 /// <summary>Rows that lie in pages, in the order of a table. A struct, valid while the pages are.</summary>
-public readonly unsafe struct PageSource<TFormat>(byte** pages, int dim) : IRowSource where TFormat : struct, INumberFormat
+public readonly unsafe struct PageSource<TFormat>(byte** pages, int dim) : IDecodedSource where TFormat : struct, INumberFormat
 {
     public void Dots<TLanes, V>(int head, int first, int n, Real* x, int rows, Real* to, nint step, Real* scratch) where TLanes : struct, ILanes<V> where V : struct
     {
@@ -19,12 +19,20 @@ public readonly unsafe struct PageSource<TFormat>(byte** pages, int dim) : IRowS
             new FormatRows<TFormat>(pages[(first + done) / PagedRows.PageRows], 0, dim).Sweep<TLanes, V>(0, at, some, p + done, step, to, rows, scratch);
         }
     }
+    public void Decode(int first, int n, float* to)
+    {
+        for (int done = 0, some; done < n; done += some)
+        {
+            int at = (first + done) % PagedRows.PageRows; some = Math.Min(n - done, PagedRows.PageRows - at);
+            new FormatRows<TFormat>(pages[(first + done) / PagedRows.PageRows], 0, dim).Decode(at, some, to + (nint)done * dim);
+        }
+    }
 }
 
 /// <summary>
 /// Rows of <paramref name="dim"/> numbers in a format, in pages of <see cref="PageRows"/> rows that come from a pool and go back as rows leave. A fork shares pages until one side writes into them.
 /// </summary>
-public sealed unsafe class PagedRows(NumberFormat format, int dim, PagePool pool) : IDisposable
+public sealed unsafe class PagedRows(NumberFormat format, int dim, PagePool pool) : CachedRows
 {
     public const int PageRows = 64;
     readonly int rowBytes = checked((int)format.RowBytes(dim));
@@ -33,18 +41,17 @@ public sealed unsafe class PagedRows(NumberFormat format, int dim, PagePool pool
     /// <summary>Bytes of a page of rows of dim numbers.</summary>
     public static int PageBytes(NumberFormat format, int dim) => checked((int)(PageRows * format.RowBytes(dim)));
     public NumberFormat Format => format;
-    public int Dim => dim;
-    /// <summary>Rows.</summary>
-    public int Count { get; private set; }
-    /// <summary>Bytes of the pages that hold them; shared pages count in full.</summary>
-    public long Bytes => (long)PageCount * pool.PageBytes;
+    public override int Dim => dim;
+    public override int Count { get; private protected set; }
+    public override long Bytes => (long)PageCount * pool.PageBytes;
     int PageCount => (Count + PageRows - 1) / PageRows;
 
     // Pinned, so that kernels may read it where it lies.
-    internal byte** Table { get { fixed (nint* p = table) return (byte**)p; } }
+    byte** Table { get { fixed (nint* p = table) return (byte**)p; } }
+    internal override void Use<TUser>(TUser user) { var opened = new Opened<TUser>(user, Table, dim); format.Use(ref opened); }
+    readonly struct Opened<TUser>(TUser user, byte** table, int dim) : IFormatUser where TUser : struct, ISourceUser { public void Run<TFormat>() where TFormat : struct, INumberFormat => user.Run(new PageSource<TFormat>(table, dim)); }
 
-    /// <summary>Adds rows [n,Dim] at the end.</summary>
-    public void Append(ReadOnlySpan<float> rows)
+    public override void Append(ReadOnlySpan<float> rows)
     {
         int n = rows.Length / dim;
         if (n * dim != rows.Length) throw new ArgumentException($"{rows.Length} numbers are not rows of {dim}");
@@ -56,10 +63,9 @@ public sealed unsafe class PagedRows(NumberFormat format, int dim, PagePool pool
         }
     }
 
-    /// <summary>Rows [first, first + n) into to [n,Dim]; to is overwritten.</summary>
-    public void Decode(int first, int n, Span<float> to)
+    public override void Decode(int first, int n, Span<float> to)
     {
-        if (first < 0 || n < 0 || first + n > Count) throw new ArgumentOutOfRangeException(nameof(first), first, $"rows {first} to {first + n - 1} of {Count}");
+        Check(first, n);
         for (int done = 0, some; done < n; done += some)
         {
             int at = (first + done) % PageRows; some = Math.Min(n - done, PageRows - at);
@@ -68,9 +74,9 @@ public sealed unsafe class PagedRows(NumberFormat format, int dim, PagePool pool
     }
 
     /// <summary>Keeps the rows with these indices, ascending, as they are to the last bit, and gives back the pages that are left over.</summary>
-    public void Keep(ReadOnlySpan<int> rows)
+    public override void Keep(ReadOnlySpan<int> rows)
     {
-        for (int i = 0; i < rows.Length; i++) if (rows[i] < 0 || rows[i] >= Count || i > 0 && rows[i] <= rows[i - 1]) throw new ArgumentException($"row {i} to keep is {rows[i]} of {Count}; expected ascending indices", nameof(rows));
+        Check(rows);
         int same = 0, old = PageCount;
         while (same < rows.Length && rows[same] == same) same++;
         if (same == Count) return;
@@ -90,16 +96,14 @@ public sealed unsafe class PagedRows(NumberFormat format, int dim, PagePool pool
         Count = rows.Length;
     }
 
-    /// <summary>Forgets the rows from count on.</summary>
-    public void Cut(int count)
+    public override void Cut(int count)
     {
         if (count < 0 || count > Count) throw new ArgumentOutOfRangeException(nameof(count), count, $"there are {Count} rows");
         int old = PageCount; Count = count;
         for (int p = PageCount; p < old; p++) pool.Give(pages[p]);
     }
 
-    /// <summary>The same rows for another owner.</summary>
-    public PagedRows Fork()
+    public override PagedRows Fork()
     {
         var other = new PagedRows(format, dim, pool) { Count = Count };
         for (int p = 0; p < PageCount; p++) { pool.Share(pages[p]); other.Put(p, pages[p]); }
@@ -124,6 +128,4 @@ public sealed unsafe class PagedRows(NumberFormat format, int dim, PagePool pool
         }
         (pages[at], table[at]) = (page, (nint)pool.At(page));
     }
-
-    public void Dispose() => Cut(0);
 }

@@ -32,6 +32,9 @@ public readonly unsafe struct FormatRows<TFormat>(byte* start, long rows, int di
         }
     }
 
+    /// <summary>Rows [first, first + n) of the first head into to [n,Dim].</summary>
+    internal void Decode(int first, int n, float* to) => Decode(start + first * bytes, n, to);
+
     void Decode(byte* at, int n, float* scratch)
     {
         // Rows of whole blocks lie side by side: one long row.

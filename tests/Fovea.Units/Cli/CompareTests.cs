@@ -26,9 +26,14 @@ public class CompareTests
         // keys and values of two layers of 128 floats, against one 32 × 32 matrix per head
         Assert.Equal(2 * 2 * 128 * 4 * 160, (int)results[0]!["stateBytes"]!["160"]!);
         Assert.Equal(2 * 4 * 32 * 32 * 4, (int)results[1]!["stateBytes"]!["160"]!); Assert.Equal((int)results[1]!["stateBytes"]!["16"]!, (int)results[1]!["stateBytes"]!["160"]!);
-        Assert.Equal(["checkpoints", "report.html", "results.json"], Directory.GetFileSystemEntries(folder).Select(Path.GetFileName).Order());
+        Assert.Equal(["checkpoints", "models", "report.html", "results.json"], Directory.GetFileSystemEntries(folder).Select(Path.GetFileName).Order());
         Assert.True(JsonNode.DeepEquals(run.Json, JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "results.json")))));
         Page(File.ReadAllText(Path.Combine(folder, "report.html")));
+        foreach (string mechanism in (string[])["softmax", "gated-linear"])
+        {
+            var written = CliRun.Of("generate", "The ", "--model", Path.Combine(folder, "models", mechanism + ".safetensors"), "--max-tokens", "9", "--json");
+            Assert.Equal(0, written.Code); Assert.Equal(9, (int)written.Json["writtenTokens"]!); Assert.True((long)written.Json["cacheBytes"]! > 0);
+        }
     }
 
     [Fact]

@@ -34,6 +34,18 @@ public class EngineCommandTests
     }
 
     [Fact]
+    public void A_draft_changes_nothing_but_the_time_and_its_share_is_told()
+    {
+        string draft = Path.Combine(CliRun.Folder(), "draft.gguf"); CliRun.Of("convert", model.Value, draft, "--kind", "Q4_0", "--json");
+        string[] write = ["generate", "The old lamp", "--model", model.Value, "--max-tokens", "20", "--temperature", "0"];
+        var plain = CliRun.Of([.. write, "--json"]).Json; var drafted = CliRun.Of([.. write, "--draft", draft, "--draft-tokens", "3", "--json"]).Json;
+        Assert.Equal((string)plain["text"]!, (string)drafted["text"]!); Assert.Equal(0, (int)plain["proposedTokens"]!); Assert.InRange((int)drafted["acceptedTokens"]!, 1, (int)drafted["proposedTokens"]!);
+        Assert.Contains("proposed tokens accepted (", CliRun.Of([.. write, "--draft", draft]).Err);
+        string other = Path.Combine(CliRun.Folder(), "other.gguf"); CliRun.Of("train", "--out", other, "--phases", "48x1", "--tokens-per-step", "48", "--dim", "32", "--layers", "1", "--heads", "1", "--kv-heads", "1", "--hidden", "32", "--vocabulary", "300", "--json");
+        var wrong = CliRun.Of([.. write, "--draft", other]); Assert.Equal(2, wrong.Code); Assert.Contains("expected a model of the same vocabulary", wrong.Err);
+    }
+
+    [Fact]
     public void A_model_is_converted_and_still_runs()
     {
         string to = Path.Combine(CliRun.Folder(), "q8.gguf"); var run = CliRun.Of("convert", model.Value, to, "--kind", "Q8_0", "--json").Json;

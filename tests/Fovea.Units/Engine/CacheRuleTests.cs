@@ -38,6 +38,23 @@ public class CacheRuleTests
         Assert.Equal((32 + 960 - 24, 32 + 24), (budgets[0], budgets[31])); Assert.InRange(budgets.Average(), 511, 512); Assert.All(budgets.Zip(budgets.Skip(1)), x => Assert.InRange(x.First - x.Second, 29, 30));
     }
 
+    [Theory, InlineData("chunkkv(fromlayer(h2o,layer=1))"), InlineData("pyramidkv(fromlayer(snapkv(window=4),layer=1),window=4)"), InlineData("adakv(fromlayer(snapkv(window=4),layer=1))"), InlineData("chunkkv(pyramidkv(fromlayer(keynorm,layer=1),window=4))")]
+    public void Wrappers_leave_the_layers_alone_that_a_policy_inside_leaves_alone(string rule)
+    {
+        using var files = new EngineModels(); using var model = LanguageModel.Open(files.HuggingFace()); using var s = model.Start(null, new(CacheRule.Parse(rule)!, 20, 0));
+        s.Read(EngineModels.Text(100)); s.Tighten();
+        Assert.All(s.Cache[0].Heads, h => Assert.Equal(100, h.Count)); Assert.InRange(s.Cache[1].Heads.Sum(h => h.Count), 2, 40);
+    }
+    [Fact]
+    public void Wrappers_of_wrappers_keep_what_each_of_them_says()
+    {
+        var p = new ChunkKv(new PyramidKv(new FromLayer(new H2o(0), 1), 20, 4), 2);
+        Assert.Null(p.ForLayer(0, 4)); Assert.IsType<ChunkKv>(p.ForLayer(2, 4)); Assert.True(p.Needs.Mass);
+        Assert.Equal(new PyramidKv(new H2o(), 20, 4).Budget(64, 2, 4), p.ForLayer(2, 4)!.Budget(64, 2, 4));
+        Assert.Equal([2, 3, 6, 7], One(p.ForLayer(2, 4)!, 4, new(8, mass: [4, 0, 3, 3, 0, 0, 0, 9])));
+        var plain = new ChunkKv(new H2o()); Assert.Same(plain, plain.ForLayer(3, 4));
+    }
+
     [Theory, InlineData("recentwindow"), InlineData("streamingllm"), InlineData("h2o"), InlineData("tova"), InlineData("snap-kv(window=8)"), InlineData("pyramidkv(snapkv(window=8),window=8)"), InlineData("adakv(snapkv)"), InlineData("keynorm"), InlineData("chunkkv(h2o)"), InlineData("fromlayer(keynorm,layer=1)"), InlineData("quest"), InlineData("topk")]
     public void A_budget_that_is_never_reached_changes_no_bit(string rule)
     {
@@ -112,7 +129,7 @@ public class CacheRuleTests
     public void Exact_selection_looks_at_the_keys_with_the_largest_scores()
     {
         using var files = new EngineModels(); using var model = LanguageModel.Open(files.HuggingFace());
-        var pool = model.Pools.For(64 * 4 * 2); using var head = new KvHead(new(NumberFormat.For<Float32>(), 2, pool), new(NumberFormat.For<Float32>(), 2, pool));
+        var pool = model.Pools.For(64 * 4 * 2); using var head = new KvHead(new PagedRows(NumberFormat.For<Float32>(), 2, pool), new PagedRows(NumberFormat.For<Float32>(), 2, pool));
         head.Append([1, 0, 0, 1, 3, 3, -1, 0], new float[8], 0);
         var score = new float[4]; new TopK().AddScore(head, new(1, 2), [2, 1], score);
         Assert.Equal((float[])[2, 1, 9, -2], score);

@@ -6,17 +6,14 @@ namespace Fovea.Engine;
 /// <param name="inner">Whose scores are compared.</param>
 /// <param name="floor">Share of an even budget that each head keeps.</param>
 [From("ada-kv", "Algorithm 1")]
-public sealed class AdaKv(KvPolicy inner, double floor = 0.2) : KvPolicy
+public sealed class AdaKv(KvPolicy inner, double floor = 0.2) : PolicyWrapper(inner)
 {
     readonly double floor = floor is >= 0 and <= 1 ? floor : throw new ArgumentOutOfRangeException(nameof(floor), floor, "must be 0 to 1");
-    public override KvNeeds Needs => inner.Needs;
-    public override void Score(KvEntries head, Span<Real> score) => inner.Score(head, score);
-    public override int Budget(int budget, int layer, int layers) => inner.Budget(budget, layer, layers);
-    public override KvPolicy? ForLayer(int layer, int layers) => inner.ForLayer(layer, layers) is { } p ? new AdaKv(p, floor) : null;
+    protected override KvPolicy Around(KvPolicy other) => new AdaKv(other, floor);
 
     public override int[][] Keep(IReadOnlyList<KvEntries> heads, int budget)
     {
-        var scores = heads.Select(inner.Scores).ToArray(); int least = (int)(floor * budget), sum = 0;
+        var scores = heads.Select(Inner.Scores).ToArray(); int least = (int)(floor * budget), sum = 0;
         var own = scores.Select(s => Best(s, least)).ToArray(); var all = new List<(Real Score, int Head, int Entry)>();
         for (int h = 0; h < scores.Length; h++)
         {

@@ -4,15 +4,15 @@ namespace Fovea.Engine;
 /// <param name="inner">Whose scores are averaged.</param>
 /// <param name="chunk">Entries of a chunk, counted from the first.</param>
 [From("chunkkv", "Algorithm 1")]
-public sealed class ChunkKv(KvPolicy inner, int chunk = 10) : KvPolicy
+public sealed class ChunkKv(KvPolicy inner, int chunk = 10) : PolicyWrapper(inner)
 {
     readonly int chunk = chunk > 0 ? chunk : throw new ArgumentOutOfRangeException(nameof(chunk), chunk, "must be positive");
-    public override KvNeeds Needs => inner.Needs;
-    public override int Budget(int budget, int layer, int layers) => inner.Budget(budget, layer, layers);
+    protected override KvPolicy Around(KvPolicy other) => new ChunkKv(other, chunk);
+    public override int[][] Keep(IReadOnlyList<KvEntries> heads, int budget) => KeepBest(heads, budget);
 
     public override void Score(KvEntries head, Span<Real> score)
     {
-        inner.Score(head, score);
+        Inner.Score(head, score);
         for (int from = 0; from < score.Length; from += chunk)
         {
             var part = score.Slice(from, Math.Min(chunk, score.Length - from)); double sum = 0;

@@ -7,12 +7,10 @@ namespace Fovea.Engine;
 /// <param name="beta">The last layer gets 1/β of twice the budget's share beyond the window; larger is steeper.</param>
 /// <param name="window">Entries that every layer keeps in any case.</param>
 [From("pyramidkv", "§4.2")]
-public sealed class PyramidKv(KvPolicy inner, double beta = 20, int window = 32) : KvPolicy
+public sealed class PyramidKv(KvPolicy inner, double beta = 20, int window = 32) : PolicyWrapper(inner)
 {
     readonly double beta = beta >= 1 ? beta : throw new ArgumentOutOfRangeException(nameof(beta), beta, "must be at least 1");
-    public override KvNeeds Needs => inner.Needs;
-    public override void Score(KvEntries head, Span<Real> score) => inner.Score(head, score);
-    public override int[][] Keep(IReadOnlyList<KvEntries> heads, int budget) => inner.Keep(heads, budget);
+    protected override KvPolicy Around(KvPolicy other) => new PyramidKv(other, beta, window);
 
     public override int Budget(int budget, int layer, int layers)
     {

@@ -14,7 +14,7 @@ public sealed class TopK : KvSelector
         for (int at = 0; at < score.Length; at += rows)
         {
             int n = Math.Min(rows, score.Length - at);
-            head.Keys.Decode(at, n, keys);
+            head.DecodeKeys(at, n, keys);
             for (int i = 0; i < n; i++) score[at + i] += TensorPrimitives.Dot<float>(q, keys.Slice(i * q.Length, q.Length));
         }
     }
