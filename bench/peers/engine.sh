@@ -26,7 +26,7 @@ rows=$(mktemp); trap 'rm -f "$rows"' EXIT
 pair() {
   echo "$1" >&2
   local ours theirs='- -'
-  ours=$(fovea bench model "$models/$2" --prompt "$3" --tokens "$4" --kv "$5" --json | /usr/bin/python3 -c 'import json, sys; d = json.load(sys.stdin); print(d["readSeconds"], d["writeSeconds"] / max(1, d["writeTokens"]), d["openSeconds"])')
+  ours=$(fovea bench model --model "$models/$2" --prompt "$3" --tokens "$4" --kv "$5" --json | /usr/bin/python3 -c 'import json, sys; d = json.load(sys.stdin); print(d["readSeconds"], d["writeSeconds"] / max(1, d["writeTokens"]), d["openSeconds"])')
   if [ "$6" != - ]; then theirs=$("$peers/llama-model" "$lib" speed "$models/$2" "$6" "$threads" "$3" "$4" 2> /dev/null); fi
   echo "$1|$3|$ours|$theirs" >> "$rows"
 }

@@ -6,7 +6,7 @@ namespace Fovea.Cli;
 /// <summary>Options of all commands that run language models.</summary>
 sealed class EngineOptions
 {
-    public Option<string?> Model { get; } = new("--model") { Description = "A GGUF file, a folder with config.json, safetensors and tokenizer.json, or a safetensors file from the models folder of fovea compare." };
+    public Option<string?> Model { get; } = new("--model") { Description = "A GGUF file, a folder with config.json, safetensors and tokenizer.json, or a safetensors file from the models folder of fovea compare; without it a small model about a small world, which comes with Fovea." };
     public Option<string> Cache { get; } = new("--cache") { Description = $"What stays of the cache, or is looked at: full, {string.Join(", ", CacheRule.All)}.", DefaultValueFactory = _ => "full" };
     public Option<int> Budget { get; } = new("--budget") { Description = "Entries per key head and layer that a cache rule leaves.", DefaultValueFactory = _ => 1024 };
     public Option<string> Kv { get; } = new("--kv") { Description = "Number format of the cache: f32, f16, bf16, q8, q4, q2, keys/values like q8/q4; kivi8, kivi4, kivi2 (keys by channel, 32 tokens at a time, as KIVI does); with +rotate behind to spread outliers first.", DefaultValueFactory = _ => "f32" };
@@ -35,7 +35,7 @@ sealed class EngineOptions
 
     public void AddTo(Command command) { foreach (Option o in (Option[])[Model, Cache, Budget, Kv, Keys, Context, Chunk]) command.Add(o); }
 
-    public LoadedModel Open(ParseResult p) => LoadedModel.Open(p.GetValue(Model) ?? throw new UsageException("--model: expected a GGUF file or a folder of Hugging Face"));
+    public LoadedModel Open(ParseResult p) => p.GetValue(Model) is { } path ? LoadedModel.Open(path) : LoadedModel.Small();
 
     public BatchOptions Batch(ParseResult p)
     {

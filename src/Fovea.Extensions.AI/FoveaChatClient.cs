@@ -10,7 +10,7 @@ namespace Fovea.Extensions.AI;
 /// </summary>
 public sealed class FoveaChatClient(EngineThread engine) : IChatClient
 {
-    readonly ChatClientMetadata metadata = new("fovea", null, engine.Loaded.Model.Name);
+    readonly ChatClientMetadata metadata = new("fovea", null, engine.Loaded.Model.Name); long answers;
 
     /// <summary>The whole answer. Cancelling ends the work within a token.</summary>
     public async Task<ChatResponse> GetResponseAsync(IEnumerable<ChatMessage> messages, ChatOptions? options = null, CancellationToken cancellationToken = default)
@@ -30,7 +30,7 @@ public sealed class FoveaChatClient(EngineThread engine) : IChatClient
     public async IAsyncEnumerable<ChatResponseUpdate> GetStreamingResponseAsync(IEnumerable<ChatMessage> messages, ChatOptions? options = null, [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
         using var leave = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        var job = await Begin(messages, options, leave.Token, cancellationToken).ConfigureAwait(false); string id = Guid.NewGuid().ToString("n");
+        var job = await Begin(messages, options, leave.Token, cancellationToken).ConfigureAwait(false); string id = $"answer-{Interlocked.Increment(ref answers)}";
         try
         {
             await foreach (var w in job.Tokens.Reader.ReadAllAsync(cancellationToken).ConfigureAwait(false))

@@ -11,36 +11,34 @@ static class ModelBench
 {
     public static Command Measure(Terminal terminal)
     {
-        var path = new Argument<string>("model") { Description = "A GGUF file, or a folder of Hugging Face." }; var json = Output.JsonOption();
+        var engine = new EngineOptions(); var json = Output.JsonOption();
         var prompt = new Option<int>("--prompt") { Description = "Tokens that are read first, and stand in the cache.", DefaultValueFactory = _ => 512 };
         var tokens = new Option<int>("--tokens") { Description = "Tokens that are written, one by one.", DefaultValueFactory = _ => 32 };
-        var chunk = new Option<int>("--chunk") { Description = "Tokens of the prompt that are read in one pass.", DefaultValueFactory = _ => 512 };
-        var kv = new Option<string>("--kv") { Description = "Number format of the cache.", DefaultValueFactory = _ => "f32" };
-        var command = new Command("model", "Seconds to open a language model, to read a prompt of any tokens and to write tokens behind it.") { path, prompt, tokens, chunk, kv, json };
+        var command = new Command("model", "Time to open a language model, to read a prompt of any tokens and to write tokens behind it, and the memory that it takes.") { prompt, tokens, json };
+        engine.AddTo(command);
         command.SetAction(p =>
         {
-            int reads = p.GetValue(prompt), writes = p.GetValue(tokens), most = p.GetValue(chunk);
+            int reads = p.GetValue(prompt), writes = p.GetValue(tokens); var options = engine.Batch(p); int most = options.Chunk;
             if (reads < 1) throw new UsageException($"--prompt {reads}: expected at least 1");
             if (writes < 0) throw new UsageException($"--tokens {writes}: expected at least 0");
-            if (most < 1) throw new UsageException($"--chunk {most}: expected at least 1");
-            var format = KvFormat.Parse(p.GetValue(kv)!);
             long start = Stopwatch.GetTimestamp();
-            using var model = LanguageModel.Open(p.GetValue(path)!);
+            // A drawn model has no vocabulary.
+            using var loaded = p.GetValue(engine.Model) is null ? LoadedModel.Small() : null; using var opened = loaded is null ? LanguageModel.Open(p.GetValue(engine.Model)!) : null; var model = loaded?.Model ?? opened!;
             double opening = Stopwatch.GetElapsedTime(start).TotalSeconds;
             var logits = new float[model.Vocabulary];
             void Read(Sequence s, int[] text) { for (int at = 0; at < text.Length && !terminal.Cancel.IsCancellationRequested; at += most) model.Forward([new(s, text.AsMemory(at, Math.Min(most, text.Length - at)))], logits); }
             int[] Text(int n, int step) => [.. Enumerable.Range(0, n).Select(i => (int)(((long)i * step + 13) % model.Vocabulary))];
             // Weights come from the disk and methods are compiled before anything is timed.
-            using (var warm = model.Start(format)) { Read(warm, Text(Math.Min(reads, 128), 7919)); for (int i = 0; i < 8; i++) Read(warm, [i]); }
-            using var sequence = model.Start(format);
+            using (var warm = model.Start(options.Format, options.Budget)) { Read(warm, Text(Math.Min(reads, 128), 7919)); for (int i = 0; i < 8; i++) Read(warm, [i]); }
+            using var sequence = model.Start(options.Format, options.Budget);
             start = Stopwatch.GetTimestamp(); Read(sequence, Text(reads, 7919)); double reading = Stopwatch.GetElapsedTime(start).TotalSeconds;
             int[] next = [0]; Read(sequence, next);
             start = Stopwatch.GetTimestamp();
             for (int i = 0; i < writes; i++) { next[0] = (i * 31 + 5) % model.Vocabulary; Read(sequence, next); }
             double writing = Stopwatch.GetElapsedTime(start).TotalSeconds;
             terminal.Cancel.ThrowIfCancellationRequested();
-            if (p.GetValue(json)) Output.Json(terminal, new JsonObject { ["openSeconds"] = opening, ["readSeconds"] = reading, ["readTokens"] = reads, ["writeSeconds"] = writing, ["writeTokens"] = writes, ["cacheBytes"] = sequence.Cache.Bytes, ["weightBytes"] = model.WeightBytes });
-            else Output.Table(terminal, ["opened in, s", "read, tokens/s", "written, tokens/s", "cache, bytes"], [[opening.ToString("0.000", CultureInfo.InvariantCulture), EngineOptions.Rate(reads, reading), EngineOptions.Rate(writes, writing), sequence.Cache.Bytes.ToString("N0", CultureInfo.InvariantCulture)]], 0, 1, 2, 3);
+            if (p.GetValue(json)) Output.Json(terminal, new JsonObject { ["openSeconds"] = opening, ["readSeconds"] = reading, ["readTokens"] = reads, ["writeSeconds"] = writing, ["writeTokens"] = writes, ["cacheBytes"] = sequence.Cache.Bytes, ["weightBytes"] = model.WeightBytes, ["processBytes"] = Environment.WorkingSet });
+            else Output.Table(terminal, ["opened in, s", "read, tokens/s", "written, tokens/s", "cache, bytes", "process, bytes"], [[opening.ToString("0.000", CultureInfo.InvariantCulture), EngineOptions.Rate(reads, reading), EngineOptions.Rate(writes, writing), sequence.Cache.Bytes.ToString("N0", CultureInfo.InvariantCulture), Environment.WorkingSet.ToString("N0", CultureInfo.InvariantCulture)]], 0, 1, 2, 3, 4);
             return Cli.Done;
         });
         return command;

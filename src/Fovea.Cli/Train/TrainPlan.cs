@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Fovea.Mechanisms;
 using Fovea.Models;
 namespace Fovea.Cli;
 
@@ -17,7 +18,7 @@ sealed record TrainPhase(int Length, int Steps)
 }
 
 /// <summary>Everything that decides the numbers of a training run.</summary>
-sealed record TrainPlan(int Seed, int Dim, int Layers, int Heads, int KvHeads, int Hidden, int Vocabulary, TrainPhase[] Phases, int TokensPerStep, double Rate)
+sealed record TrainPlan(int Seed, int Dim, int Layers, int Heads, int KvHeads, int Hidden, int Vocabulary, TrainPhase[] Phases, int TokensPerStep, double Rate, double RopeBase, double Yarn, string? From = null)
 {
     public int Steps => Phases.Sum(p => p.Steps);
     public int Longest => Phases.Max(p => p.Length);
@@ -31,9 +32,9 @@ sealed record TrainPlan(int Seed, int Dim, int Layers, int Heads, int KvHeads, i
     {
         if (!own.IsEmpty) return BytePairTokenizer.Train(own, Vocabulary - 1);
         var text = new StringBuilder();
-        for (int i = 0; text.Length < 2_000_000; i++) foreach (char c in Almanac.Document(Rng["merges"][i], 20_000)) text.Append(char.IsAsciiDigit(c) ? '\n' : c);
+        for (int i = 0; text.Length < 2_000_000; i++) foreach (char c in Almanac.Document(new Rng(1)["train"]["merges"][i], 20_000)) text.Append(char.IsAsciiDigit(c) ? '\n' : c);
         return BytePairTokenizer.Train(Encoding.ASCII.GetBytes(text.ToString()), Vocabulary - 1);
     }
 
-    public ModelConfig Config(int vocabulary) => new(vocabulary, Dim, Layers, Heads) { KvHeads = KvHeads, Hidden = Hidden, Length = Longest };
+    public ModelConfig Config(int vocabulary) => new(vocabulary, Dim, Layers, Heads) { KvHeads = KvHeads, Hidden = Hidden, Length = Longest, Position = new Rope(RopeBase, Yarn > 1 ? new YarnScaling(Yarn, (int)(Longest / Yarn)) : null) };
 }

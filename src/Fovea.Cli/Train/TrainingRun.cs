@@ -19,6 +19,12 @@ sealed class TrainingRun
         using var file = GgufFile.Open(bytes.ToArray(), "vocabulary");
         tokenizer = SubwordTokenizer.FromGguf(file);
         config = plan.Config(tokenizer.VocabularySize).Checked(); weights = Weights.Random(plan.Rng["weights"]); model = new(config, weights);
+        if (plan.From is not { } from) return;
+        using var start = GgufFile.Open(from);
+        try { GgufExport.Read(start, config, weights); }
+        catch (InvalidDataException e) { throw new UsageException($"--from {from}: {e.Message}; expected a model of the same sizes"); }
+        var other = SubwordTokenizer.FromGguf(start);
+        for (int t = 0; t < tokenizer.VocabularySize; t++) if (!tokenizer.Piece(t).AsSpan().SequenceEqual(other.Piece(t))) throw new UsageException($"--from {from}: has another token {t}; expected a model of the same vocabulary, seed and text");
     }
 
     // As generated text has it: facts on lines, an answer behind its question.
@@ -74,6 +80,9 @@ sealed class TrainingRun
             ["phases"] = string.Join(',', plan.Phases.Select(p => p.ToString())),
             ["tokensPerStep"] = rows * plan.Longest,
             ["rate"] = plan.Rate,
+            ["ropeBase"] = plan.RopeBase,
+            ["yarn"] = plan.Yarn,
+            ["from"] = plan.From is { } from ? Path.GetFileName(from) : null,
             ["parameters"] = weights.Count,
             ["kind"] = kind.ToString(),
             ["secondsOfLastRun"] = Math.Round(seconds),

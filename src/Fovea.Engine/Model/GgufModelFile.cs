@@ -1,10 +1,10 @@
 using Fovea.Models;
 namespace Fovea.Engine;
 
-/// <summary>A model in a GGUF file, mapped into memory.</summary>
-public sealed class GgufModelFile(string path) : ModelFile
+/// <summary>A model in a GGUF file, mapped into memory or, where it is no file of its own, in bytes.</summary>
+public sealed class GgufModelFile(GgufFile file, string path) : ModelFile
 {
-    readonly GgufFile file = GgufFile.Open(path);
+    public GgufModelFile(string path) : this(GgufFile.Open(path), path) { }
     /// <summary>The file itself, with the tokenizer's facts.</summary>
     public GgufFile File => file;
     public override string Path => path;

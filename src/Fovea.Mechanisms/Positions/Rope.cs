@@ -62,6 +62,12 @@ public sealed record Llama3Scaling(double Factor, int OriginalLength, double Low
 public sealed class Rope(double theta = 10000, RopeScaling? scaling = null, double share = 1) : Position
 {
     readonly RopeScaling? scaling = scaling; readonly double share = share;
+    /// <summary>The base of the wavelengths.</summary>
+    public double Theta => theta;
+    /// <summary>The rule for longer contexts, or null.</summary>
+    public RopeScaling? Scaling => scaling;
+    /// <summary>The share of channels that turn.</summary>
+    public double Share => share;
     sealed record Tables(int Half, int Rows, Real[] Cos, Real[] Sin);
     Tables? tables;
 

@@ -62,7 +62,7 @@ public class EngineCommandTests
     }
 
     [Theory]
-    [InlineData("--model: expected", "generate", "x")]
+    [InlineData("/nowhere.gguf", "generate", "x", "--model", "/nowhere.gguf")]
     [InlineData("does not exist", "convert", "/nowhere.gguf", "/tmp/x.gguf", "--kind", "F16")]
     [InlineData("no cache rule 'snapkw'; did you mean 'snapkv'", "generate", "x", "--model", "m", "--cache", "snapkw")]
     [InlineData("'q7' is no format", "generate", "x", "--model", "m", "--kv", "q7")]
