@@ -26,7 +26,7 @@ public static unsafe class Quantised
     {
         Guard.AtLeast(n, 1); Guard.AtLeast(k, 1); Guard.AtLeast(m, 0); Fills<TFormat>(k);
         if (m == 0) return;
-        if (m > Few && !apart) { Threads.For(n, 64, new Panels<TFormat>(weights, n, k, x, m, y)); return; }
+        if (m > Few && !apart) { if (!TFormat.Many(weights, n, k, x, m, y)) Threads.For(n, 64, new Panels<TFormat>(weights, n, k, x, m, y)); return; }
         TFormat.Few(weights, n, k, x, m, y);
     }
 
@@ -119,6 +119,21 @@ public static unsafe class Quantised
             for (int i = 0; i < blocks; i++, a += TFormat.BlockBytes, at += TFormat.Block, scale += parts) s = TFormat.Dot(a, at, scale, s);
             y[r] += Vector256.Sum(s);
         }
+    }
+
+    /// <summary>Many rows of x, rounded to 16-bit integers; see <see cref="IntegerPanels{TFormat}"/>. Always true.</summary>
+    internal static bool Packed<TFormat>(byte* weights, int n, int k, float* x, int m, float* y) where TFormat : struct, IPackedFormat
+    {
+        using var scratch = Scratch.Open();
+        var rounded = (short*)scratch.Take((long)m * k / 2); var scales = (Rounded*)scratch.Take((long)m * k / 32 * 4);
+        Threads.For(m, 16, new Rounding(x, k, rounded, scales));
+        Threads.For(IntegerPanels<TFormat>.Groups(n), 4, new IntegerPanels<TFormat>(weights, n, k, rounded, scales, m, y));
+        Work.Add((long)m * n * k);
+        return true;
+    }
+    readonly struct Rounding(float* x, int k, short* to, Rounded* scales) : IRows
+    {
+        public void Run(int from, int end) => Formats.Round(x + (nint)from * k, (end - from) * (k / 32), to + (nint)from * k, scales + (nint)from * (k / 32));
     }
 
     // At least sixteen tasks, so that a thread that comes late takes fewer.

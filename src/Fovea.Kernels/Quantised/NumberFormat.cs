@@ -16,6 +16,8 @@ public unsafe interface INumberFormat
     static abstract void Decode(byte* from, float* to);
     /// <summary>y [M,N] = x [M,K] · Wᵀ row by row of x, in the way that suits the format: <see cref="Quantised.Floats"/> or <see cref="Quantised.Integers"/>.</summary>
     static abstract void Few(byte* weights, int n, int k, float* x, int m, float* y);
+    /// <summary>The same for many rows of x, if the format has a way of its own; false if weights are to be decoded.</summary>
+    static virtual bool Many(byte* weights, int n, int k, float* x, int m, float* y) => false;
     /// <summary>Whether rows of so many numbers are multiplied as they are, by the next two; where not, callers decode and the two are not called.</summary>
     static virtual bool Direct(int dim) => false;
     private const string NotDirect = "rows of this format are decoded before they are multiplied";
