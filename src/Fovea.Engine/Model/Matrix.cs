@@ -22,12 +22,13 @@ public sealed class Matrix(NumberFormat format, int @out, int @in, ReadOnlyMemor
     public int Out => @out;
     public int In => @in;
     public long Bytes => bytes.Length;
+    readonly bool packs = format == NumberFormat.For<Q4_0>() && PackedQ4.Holds(@out, @in);
     PackedQ4? packed;
 
     /// <summary>x [rows,In] → y [rows,Out], overwritten; with apart, every row to the bits that it has alone, as packed weights give them in any case.</summary>
     public void Multiply(ReadOnlySpan<float> x, int rows, Span<float> y, bool apart = false)
     {
-        if (format == NumberFormat.For<Q4_0>() && PackedQ4.Holds(@out, @in)) (packed ??= new(bytes.Span, @out, @in)).MatMul(x, rows, y);
+        if (packs) (packed ??= new(bytes.Span, @out, @in)).MatMul(x, rows, y);
         else format.MatMul(bytes.Span, @out, @in, x, rows, y, apart);
     }
     /// <summary>One row in float32; to [In] is overwritten.</summary>

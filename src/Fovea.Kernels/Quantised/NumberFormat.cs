@@ -140,7 +140,7 @@ public static unsafe class Formats
     }
 
     // 2^112: brings a half's exponent, read as a float's, to where it belongs; subnormal halves come out right, too.
-    const float HalfScale = 5.192296858534828e33f;
+    internal const float HalfScale = 5.192296858534828e33f;
 
     /// <summary>A half as a float, without a branch or a call: both would empty the vector registers.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

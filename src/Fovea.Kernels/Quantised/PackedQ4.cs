@@ -11,8 +11,6 @@ public sealed unsafe class PackedQ4
     const int Rows = 8, Bytes = 18 * Rows;
     // Eights of rows per task: four streams of tens of kilobytes each.
     const int Grain = 1 << 18;
-    // 2^112: brings a half's exponent, read as a float's, to where it belongs; subnormal halves come out right, too.
-    const float HalfScale = 5.192296858534828e33f;
     readonly byte[] packed; readonly int n, k;
     int Blocks => k / 32;
     int Groups => (n + Rows - 1) / Rows;
@@ -164,7 +162,7 @@ public sealed unsafe class PackedQ4
         static Vector256<byte> High(Vector256<byte> q) => (q.AsUInt16() >> 4).AsByte() & Vector256.Create((byte)15);
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        static Vector256<float> Scales(byte* a) => (Formats.Words(a) << 13 & Vector256.Create(unchecked((int)0x8fffe000))).AsSingle() * Vector256.Create(HalfScale);
+        static Vector256<float> Scales(byte* a) => (Formats.Words(a) << 13 & Vector256.Create(unchecked((int)0x8fffe000))).AsSingle() * Vector256.Create(Formats.HalfScale);
 
         // p: sums of eight products of at most 15 · 127 each, twice; 16 bits hold them.
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
