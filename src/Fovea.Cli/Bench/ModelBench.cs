@@ -28,8 +28,9 @@ static class ModelBench
             var logits = new float[model.Vocabulary];
             void Read(Sequence s, int[] text) { for (int at = 0; at < text.Length && !terminal.Cancel.IsCancellationRequested; at += most) model.Forward([new(s, text.AsMemory(at, Math.Min(most, text.Length - at)))], logits); }
             int[] Text(int n, int step) => [.. Enumerable.Range(0, n).Select(i => (int)(((long)i * step + 13) % model.Vocabulary))];
-            // Weights come from the disk and methods are compiled before anything is timed.
-            using (var warm = model.Start(options.Format, options.Budget)) { Read(warm, Text(Math.Min(reads, 128), 7919)); for (int i = 0; i < 8; i++) Read(warm, [i]); }
+            // Weights come from the disk, methods are compiled and a chunk has its room before anything is measured.
+            using (var warm = model.Start(options.Format, options.Budget)) { Read(warm, Text(Math.Min(reads, most), 7919)); for (int i = 0; i < 8; i++) Read(warm, [i]); }
+            long before = Environment.WorkingSet;
             using var sequence = model.Start(options.Format, options.Budget);
             start = Stopwatch.GetTimestamp(); Read(sequence, Text(reads, 7919)); double reading = Stopwatch.GetElapsedTime(start).TotalSeconds;
             int[] next = [0]; Read(sequence, next);
@@ -37,8 +38,8 @@ static class ModelBench
             for (int i = 0; i < writes; i++) { next[0] = (i * 31 + 5) % model.Vocabulary; Read(sequence, next); }
             double writing = Stopwatch.GetElapsedTime(start).TotalSeconds;
             terminal.Cancel.ThrowIfCancellationRequested();
-            if (p.GetValue(json)) Output.Json(terminal, new JsonObject { ["openSeconds"] = opening, ["readSeconds"] = reading, ["readTokens"] = reads, ["writeSeconds"] = writing, ["writeTokens"] = writes, ["cacheBytes"] = sequence.Cache.Bytes, ["weightBytes"] = model.WeightBytes, ["processBytes"] = Environment.WorkingSet });
-            else Output.Table(terminal, ["opened in, s", "read, tokens/s", "written, tokens/s", "cache, bytes", "process, bytes"], [[opening.ToString("0.000", CultureInfo.InvariantCulture), EngineOptions.Rate(reads, reading), EngineOptions.Rate(writes, writing), sequence.Cache.Bytes.ToString("N0", CultureInfo.InvariantCulture), Environment.WorkingSet.ToString("N0", CultureInfo.InvariantCulture)]], 0, 1, 2, 3, 4);
+            if (p.GetValue(json)) Output.Json(terminal, new JsonObject { ["openSeconds"] = opening, ["readSeconds"] = reading, ["readTokens"] = reads, ["writeSeconds"] = writing, ["writeTokens"] = writes, ["cacheBytes"] = sequence.Cache.Bytes, ["weightBytes"] = model.WeightBytes, ["processBytes"] = Environment.WorkingSet, ["processGrowth"] = Environment.WorkingSet - before });
+            else Output.Table(terminal, ["opened in, s", "read, tokens/s", "written, tokens/s", "cache, bytes", "process, bytes", "of these since the start of reading"], [[opening.ToString("0.000", CultureInfo.InvariantCulture), EngineOptions.Rate(reads, reading), EngineOptions.Rate(writes, writing), sequence.Cache.Bytes.ToString("N0", CultureInfo.InvariantCulture), Environment.WorkingSet.ToString("N0", CultureInfo.InvariantCulture), (Environment.WorkingSet - before).ToString("N0", CultureInfo.InvariantCulture)]], 0, 1, 2, 3, 4, 5);
             return Cli.Done;
         });
         return command;

@@ -12,37 +12,21 @@ public sealed record KvBudget(CacheRule Rule, int Entries, int Slack = 64)
     public int Entries { get; } = Entries > 0 ? Entries : throw new ArgumentOutOfRangeException(nameof(Entries), Entries, "a cache keeps at least one entry");
     public int Slack { get; } = Slack >= 0 ? Slack : throw new ArgumentOutOfRangeException(nameof(Slack), Slack, "must not be negative");
 
-    /// <summary>Lets go of what is too much.</summary>
-    public void Settle(KvCache cache) => Settle(cache, Slack);
-    /// <summary>The same down to the budget, without slack, as after a prompt.</summary>
-    public void Tighten(KvCache cache) => Settle(cache, 0);
+    /// <summary>Lets go of what is too much in one layer.</summary>
+    public void Settle(KvCache cache, int layer) => Settle(cache, layer, Slack);
+    /// <summary>Brings all layers down to the budget, without slack, as after a prompt.</summary>
+    public void Tighten(KvCache cache) { for (int l = 0; l < cache.Layers; l++) Settle(cache, l, 0); }
 
-    void Settle(KvCache cache, int slack)
+    void Settle(KvCache cache, int index, int slack)
     {
-        if (Policy is null) return;
-        for (int l = 0; l < cache.Layers; l++)
-        {
-            if (Policy.ForLayer(l, cache.Layers) is not { } policy) continue;
-            var layer = cache[l]; int most = Math.Max(1, policy.Budget(Entries, l, cache.Layers)); long held = 0;
-            foreach (var h in layer.Heads) held += h.Count;
-            if (held <= (long)(most + slack) * layer.Heads.Length) continue;
-            var heads = new KvEntries[layer.Heads.Length];
-            for (int h = 0; h < heads.Length; h++) heads[h] = layer.Entries(h);
-            int[][] keep = Checked(policy, policy.Keep(heads, most), [.. layer.Heads.Select(h => h.Count)], most);
-            for (int h = 0; h < heads.Length; h++) if (keep[h].Length < layer.Heads[h].Count) layer.Keep(h, keep[h]);
-        }
-    }
-
-    /// <summary>Throws unless the lists name entries, ascending, and no more than the budget on average.</summary>
-    internal static int[][] Checked(KvPolicy policy, int[][] keep, int[] counts, int budget)
-    {
-        if (keep.Length != counts.Length) throw new InvalidOperationException($"{policy.GetType().Name} keeps entries of {keep.Length} heads, there are {counts.Length}");
-        for (int h = 0; h < keep.Length; h++)
-            for (int i = 0; i < keep[h].Length; i++)
-                if (keep[h][i] < 0 || keep[h][i] >= counts[h] || i > 0 && keep[h][i] <= keep[h][i - 1]) throw new InvalidOperationException($"{policy.GetType().Name} keeps [{string.Join(", ", keep[h].Take(20))}] of {counts[h]} entries; expected ascending indices");
-        long kept = keep.Sum(k => (long)k.Length);
-        if (kept > (long)budget * keep.Length) throw new InvalidOperationException($"{policy.GetType().Name} keeps {kept} entries, the budget is {(long)budget * keep.Length}");
-        return keep;
+        if (Policy?.ForLayer(index, cache.Layers) is not { } policy) return;
+        var layer = cache[index]; int most = Math.Max(1, policy.Budget(Entries, index, cache.Layers)); long held = 0;
+        foreach (var h in layer.Heads) held += h.Count;
+        if (held <= (long)(most + slack) * layer.Heads.Length) return;
+        var heads = new KvEntries[layer.Heads.Length];
+        for (int h = 0; h < heads.Length; h++) heads[h] = layer.Entries(h);
+        cache.Choice.Ask(policy, heads, most);
+        for (int h = 0; h < heads.Length; h++) if (cache.Choice[h].Length < layer.Heads[h].Count) layer.Keep(h, cache.Choice[h]);
     }
 }
 

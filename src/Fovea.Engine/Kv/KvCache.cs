@@ -48,6 +48,7 @@ public sealed class KvLayer(KvFormat format, KvHead[] heads, int? window, QueryW
 public sealed class KvCache : IDisposable
 {
     readonly KvLayer[] layers;
+    internal KvChoice Choice { get; } = new();
     KvCache(KvLayer[] layers) => this.layers = layers;
 
     /// <summary>An empty cache for a model, with pages from its pools.</summary>

@@ -32,28 +32,6 @@ public abstract class KvPolicy : CacheRule
     /// <summary>Entries per key head of one layer, when the cache as a whole may hold budget per head and layer on average.</summary>
     public virtual int Budget(int budget, int layer, int layers) => budget;
 
-    /// <summary>Indices of the entries of each head that stay, ascending; called only where a layer holds more than budget per head. The default keeps the budget entries of each head with the highest scores.</summary>
-    public virtual int[][] Keep(IReadOnlyList<KvEntries> heads, int budget) => KeepBest(heads, budget);
-
-    /// <summary>The budget entries of each head with the highest scores.</summary>
-    protected int[][] KeepBest(IReadOnlyList<KvEntries> heads, int budget) => [.. heads.Select(h => Best(Scores(h), budget))];
-
-    /// <summary>The scores of a head; one that is not a number throws.</summary>
-    public Real[] Scores(KvEntries head)
-    {
-        var score = new Real[head.Count];
-        Score(head, score);
-        foreach (Real s in score) if (Real.IsNaN(s)) throw new ArithmeticException($"{GetType().Name} gives an entry a score that is not a number");
-        return score;
-    }
-    /// <summary>Indices of the most highest scores, ascending; of equal ones the later.</summary>
-    protected static int[] Best(Real[] score, int most)
-    {
-        if (score.Length <= most) return [.. Enumerable.Range(0, score.Length)];
-        var order = Enumerable.Range(0, score.Length).ToArray();
-        Array.Sort(order, (a, b) => score[a] != score[b] ? score[b].CompareTo(score[a]) : b.CompareTo(a));
-        var kept = order[..most];
-        Array.Sort(kept);
-        return kept;
-    }
+    /// <summary>Names the entries of each head that stay; called only where a layer holds more than budget per head. The default keeps the budget entries of each head with the highest scores.</summary>
+    public virtual void Keep(IReadOnlyList<KvEntries> heads, int budget, KvChoice choice) { for (int h = 0; h < heads.Count; h++) choice.Best(h, choice.Scores(this, heads[h]), budget); }
 }

@@ -11,7 +11,7 @@ namespace Fovea.Engine;
 public sealed class PolicyKv(KvPolicy policy, int budget) : GrowingKv
 {
     readonly int budget = budget > 0 ? budget : throw new ArgumentOutOfRangeException(nameof(budget), budget, "a cache keeps at least one entry");
-    int[] places = [];
+    readonly KvChoice choice = new(); int[] places = [];
 
     public override bool PositionsAtRead => true;
     public override ReadOnlySpan<int> Positions
@@ -26,7 +26,9 @@ public sealed class PolicyKv(KvPolicy policy, int budget) : GrowingKv
     /// <summary>Asks the policy, if there are more entries than the budget. Throws if it keeps more than the budget or what is not there.</summary>
     public override void Settle()
     {
-        if (Count > budget) Retain(KvBudget.Checked(policy, policy.Keep([new AllHeads(this)], budget), [Count], budget)[0]);
+        if (Count <= budget) return;
+        choice.Ask(policy, [new AllHeads(this)], budget);
+        Retain(choice[0]);
     }
 
     sealed class AllHeads(PolicyKv kv) : KvEntries

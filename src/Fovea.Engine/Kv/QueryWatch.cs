@@ -1,3 +1,4 @@
+using System.Buffers;
 namespace Fovea.Engine;
 
 /// <summary>What a policy wants to know of queries beside keys, values and positions; each costs time at every token, so nothing is kept unless asked for.</summary>
@@ -48,12 +49,13 @@ public sealed class QueryWatch
     {
         if (needs.Window == 0) throw new InvalidOperationException("the policy has not asked for queries");
         if (Held == 0) return;
-        int group = parts.Group, d = parts.Dim, w = needs.Window; float[] q = new float[group * Held * d], l = new float[group * Held];
+        int group = parts.Group, d = parts.Dim, w = needs.Window; float[] q = ArrayPool<float>.Shared.Rent(group * Held * d), l = ArrayPool<float>.Shared.Rent(group * Held);
         for (int r = 0; r < group; r++)
         {
             queries.AsSpan((index * group + r) * w * d, Held * d).CopyTo(q.AsSpan(r * Held * d)); lse.AsSpan((index * group + r) * w, Held).CopyTo(l.AsSpan(r * Held));
         }
-        attention!.AddMass(head, Held, Last - Held + 1, q, l, to);
+        attention!.AddMass(head, Held, Last - Held + 1, q.AsSpan(0, group * Held * d), l.AsSpan(0, group * Held), to);
+        ArrayPool<float>.Shared.Return(q); ArrayPool<float>.Shared.Return(l);
     }
 
     internal void Keep(int head, ReadOnlySpan<int> indices)

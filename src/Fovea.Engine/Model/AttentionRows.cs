@@ -48,7 +48,7 @@ public abstract class AttentionRows(AttentionParts parts) : MixingRows
         Span<float> qs = Room(ref q, n * heads * d), ks = Room(ref k, n * groups * d), vs = Room(ref v, n * groups * e), os = Room(ref o, n * heads * e);
         Split(fq[..qs.Length], qs, n, heads, d); Split(fk[..ks.Length], ks, n, groups, d); Split(fv[..vs.Length], vs, n, groups, e);
         bool atRead = layer.Format.Positions != KeyPositions.Rotated;
-        if (atRead) parts.Rotary?.Order(ks, groups * n, d); else { parts.Rotary?.Apply(qs, heads, n, d, start); parts.Rotary?.Apply(ks, groups, n, d, start); }
+        if (atRead) { parts.Rotary?.Order(ks, groups * n, d); parts.Rotary?.Ready(start + n); } else { parts.Rotary?.Apply(qs, heads, n, d, start); parts.Rotary?.Apply(ks, groups, n, d, start); }
         if (layer.Format.Rotate) { Turn(qs, d); Turn(ks, d); Turn(vs, e); }
         for (int g = 0; g < groups; g++) layer.Heads[g].Append(ks.Slice(g * n * d, n * d), vs.Slice(g * n * e, n * e), start);
         // Renumbered queries stand at the places of their own keys, which differ between heads that hold different entries.

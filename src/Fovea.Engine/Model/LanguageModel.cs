@@ -48,7 +48,7 @@ public sealed class LanguageModel : IDisposable
     /// <summary>
     /// Reads the tokens of all pieces, each going on with its sequence, in one pass: logits [rows,V] is overwritten, with a row per token for pieces that ask for all, else with one for the last token.
     /// Tentative pieces alone, up to <see cref="Checked"/> tokens, give the bits that their tokens give one by one.
-    /// Throws before anything is read if a token is not of the vocabulary or a position is beyond what the model has; a pass that fails on the way leaves its sequences as they were, or of no more use where layers have states.
+    /// Throws before anything is read if a token is not of the vocabulary or a position is beyond what the model has; a pass that fails on the way leaves its sequences as they were, or of no more use where layers have states or a policy lets entries go: that happens layer by layer.
     /// </summary>
     public void Forward(ReadOnlySpan<Piece> pieces, Span<float> logits)
     {
@@ -106,6 +106,8 @@ public sealed class LanguageModel : IDisposable
         {
             var l = Layers[i];
             l.AttentionNorm.Apply(xs, ys, tokens); l.Attention.Apply(ys, tokens, pieces, zs, apart);
+            // What a policy lets go leaves here and not behind the last layer, so that a chunk of a long text stands in one layer at a time.
+            foreach (var p in pieces) if (!p.Tentative) p.Sequence.SettleLayer(i);
             l.AfterAttention?.Apply(zs, zs, tokens); Map.AddTo(zs, xs);
             l.FeedNorm.Apply(xs, ys, tokens); l.Feed.Apply(ys, tokens, zs, apart);
             l.AfterFeed?.Apply(zs, zs, tokens); Map.AddTo(zs, xs);
@@ -115,7 +117,7 @@ public sealed class LanguageModel : IDisposable
     void Check(Piece p)
     {
         if (p.Sequence.Model != this) throw new ArgumentException("a sequence belongs to another model");
-        if (p.Sequence.Broken) throw new InvalidOperationException("a pass failed on its way, and states of the sequence cannot go back to where it began");
+        if (p.Sequence.Broken) throw new InvalidOperationException("a pass failed on its way, and what the sequence keeps cannot go back to where it began");
         if (p.Tentative && p.Length > p.Sequence.Steady) throw new ArgumentException($"{p.Length} tentative tokens, the cache can take back {p.Sequence.Steady}");
         var tokens = p.Tokens.Span;
         for (int i = 0; i < tokens.Length; i++) if ((uint)tokens[i] >= (uint)Vocabulary) throw new ArgumentOutOfRangeException(nameof(p), tokens[i], $"token {i} is {tokens[i]}, the vocabulary has {Vocabulary}");

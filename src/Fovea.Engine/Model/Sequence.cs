@@ -33,14 +33,11 @@ public sealed class Sequence : IDisposable
     {
         if (tokens.Length < Length + more.Length) Array.Resize(ref tokens, Math.Max(Length + more.Length, Math.Max(64, 2 * tokens.Length)));
         more.CopyTo(tokens.AsSpan(Length)); Length += more.Length;
-        if (!tentative) Settle();
+        if (!tentative) Slide();
     }
 
-    void Settle()
-    {
-        for (int l = 0; l < Cache.Layers; l++) Cache[l].Slide(Length);
-        budget?.Settle(Cache);
-    }
+    void Slide() { for (int l = 0; l < Cache.Layers; l++) Cache[l].Slide(Length); }
+    internal void SettleLayer(int layer) => budget?.Settle(Cache, layer);
 
     /// <summary>Reads tokens in chunks, the budget being kept after each, and gives the logits [V] after the last one.</summary>
     public float[] Read(ReadOnlyMemory<int> text, int chunk = 512)
@@ -56,7 +53,7 @@ public sealed class Sequence : IDisposable
 
     internal bool Broken { get; private set; }
     // Takes back what a pass that has failed may have left.
-    internal void Undo() { if (Cache.HasStates) Broken = true; else Cut(Length); }
+    internal void Undo() { if (Cache.HasStates || budget?.Policy is not null) Broken = true; else Cut(Length); }
 
     /// <summary>Forgets the tokens from this length on. Entries that a policy or a window has let go do not come back; layers with states cannot go back, which is an <see cref="InvalidOperationException"/>: fork before reading.</summary>
     public void Cut(int length)
@@ -67,7 +64,7 @@ public sealed class Sequence : IDisposable
     }
 
     /// <summary>Ends tentative reading: the text has this length, what was read beyond is forgotten as if it had never been.</summary>
-    public void Accept(int length) { Cut(length); Settle(); }
+    public void Accept(int length) { Cut(length); Slide(); }
 
     /// <summary>A second sequence that has read the same.</summary>
     public Sequence Fork() => new(Model, budget, Cache.Fork(), [.. Tokens]);

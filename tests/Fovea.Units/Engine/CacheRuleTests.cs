@@ -14,7 +14,13 @@ public class CacheRuleTests
         public override ReadOnlySpan<float> Mass => mass;
         public override void AddWindowMass(Span<float> to) { for (int i = 0; i < to.Length; i++) to[i] += window![i]; }
     }
-    static int[] One(KvPolicy p, int budget, Entries e) => p.Keep([e], budget)[0];
+    static int[] One(KvPolicy p, int budget, Entries e) => Kept(p, budget, e)[0];
+    static int[][] Kept(KvPolicy p, int budget, params Entries[] heads)
+    {
+        var c = new KvChoice();
+        c.Ask(p, heads, budget);
+        return [.. heads.Select((_, h) => c[h].ToArray())];
+    }
 
     [Fact] public void Heavy_hitters_are_half_of_the_budget_and_the_recent_ones_the_other() => Assert.Equal([1, 3, 6, 7], One(new H2o(), 4, new(8, mass: [1, 9, 2, 8, 3, 4, 0, 0])));
     [Fact] public void Key_norms_keep_the_small_ones() => Assert.Equal([0, 2, 3], One(new KeyNorm(), 3, new(4, keys: [0, 1, 3, 4, 1, 0, -1, -1], dim: 2)));
@@ -23,11 +29,11 @@ public class CacheRuleTests
         // Means over three: 0, 3, 3, 3, 0, 0 of the first six; the window is the last two.
         Assert.Equal([1, 2, 3, 6, 7], One(new SnapKv(2, 3), 5, new(8, window: [0, 0, 9, 0, 0, 0, 5, 5])));
     [Fact] public void SnapKv_without_pooling_keeps_the_weights() => Assert.Equal([2, 4, 6, 7], One(new SnapKv(2, 1), 4, new(8, window: [0, 0, 9, 0, 1, 0, 5, 5])));
-    [Fact] public void Tova_keeps_the_same_in_all_heads() { var kept = new Tova().Keep([new Entries(4, window: [0.7f, 0.1f, 0.1f, 0.1f]), new Entries(4, window: [0, 0.2f, 0.5f, 0.3f])], 2); Assert.Equal([0, 2], kept[0]); Assert.Equal([0, 2], kept[1]); }
+    [Fact] public void Tova_keeps_the_same_in_all_heads() { var kept = Kept(new Tova(), 2, new(4, window: [0.7f, 0.1f, 0.1f, 0.1f]), new(4, window: [0, 0.2f, 0.5f, 0.3f])); Assert.Equal([0, 2], kept[0]); Assert.Equal([0, 2], kept[1]); }
     [Fact]
     public void AdaKv_gives_the_budget_to_the_heads_that_need_it()
     {
-        var kept = new AdaKv(new SnapKv(1, 1), 0.25).Keep([new Entries(6, window: [9, 8, 7, 6, 5, 0]), new Entries(6, window: [1, 2, 1, 1, 1, 0])], 4);
+        var kept = Kept(new AdaKv(new SnapKv(1, 1), 0.25), 4, new(6, window: [9, 8, 7, 6, 5, 0]), new(6, window: [1, 2, 1, 1, 1, 0]));
         Assert.Equal([0, 1, 2, 3, 4, 5], kept[0]); Assert.Equal([1, 5], kept[1]);           // 8 in all: the windows, the five of the first head, and one
     }
     [Fact] public void ChunkKv_keeps_neighbours_together() => Assert.Equal([2, 3, 6, 7], One(new ChunkKv(new H2o(0), 2), 4, new(8, mass: [4, 0, 3, 3, 0, 0, 0, 9])));

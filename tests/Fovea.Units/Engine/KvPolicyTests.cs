@@ -7,7 +7,9 @@ public class KvPolicyTests
 {
     static int[] Keep(KvPolicy policy, int budget, params int[] tokens)
     {
-        return policy.Keep([new Entries(tokens)], budget)[0];
+        var choice = new KvChoice();
+        choice.Ask(policy, [new Entries(tokens)], budget);
+        return choice[0].ToArray();
     }
     sealed class Entries(int[] tokens) : KvEntries
     {
@@ -67,7 +69,7 @@ public class KvPolicyTests
     sealed class Greedy : KvPolicy
     {
         public override void Score(KvEntries head, Span<float> score) { }
-        public override int[][] Keep(IReadOnlyList<KvEntries> heads, int budget) => [[.. Enumerable.Range(0, heads[0].Count)]];
+        public override void Keep(IReadOnlyList<KvEntries> heads, int budget, KvChoice choice) => choice.Set(0, [.. Enumerable.Range(0, heads[0].Count)]);
     }
     [Fact]
     public void A_policy_that_keeps_too_much_is_refused()
@@ -76,6 +78,17 @@ public class KvPolicyTests
         Assert.Contains("the budget is 4", Assert.Throws<InvalidOperationException>(() => Stream(m, Text(6), new(_ => new PolicyKv(new Greedy(), 4)))).Message);
         Assert.Throws<ArgumentOutOfRangeException>(() => new PolicyKv(new StreamingLlm(), 0));
     }
+
+    [Fact]
+    public void Of_equal_scores_the_later_stay_whatever_their_sign()
+    {
+        var c = new KvChoice();
+        c.Ask(new Scored([1, -0f, 0, float.NegativeInfinity, -2, -1, 0, float.PositiveInfinity]), [new Entries([.. Enumerable.Range(0, 8)])], 3); Assert.Equal([0, 6, 7], c[0].ToArray());
+        c.Ask(new Scored([-0f, 0, -0f, -1, -1e-40f]), [new Entries([.. Enumerable.Range(0, 5)])], 2); Assert.Equal([1, 2], c[0].ToArray());
+        c.Ask(new Scored([-3, -1, -2, -2]), [new Entries([.. Enumerable.Range(0, 4)])], 2); Assert.Equal([1, 3], c[0].ToArray());
+        Assert.Throws<ArithmeticException>(() => c.Ask(new Scored([1, float.NaN]), [new Entries([0, 1])], 1));
+    }
+    sealed class Scored(float[] scores) : KvPolicy { public override void Score(KvEntries head, Span<float> score) => scores.CopyTo(score); }
 
     [Theory, InlineData("softmax"), InlineData("alibi"), InlineData("block-top-k")]
     public void Any_mechanism_with_a_key_cache_takes_it(string name)

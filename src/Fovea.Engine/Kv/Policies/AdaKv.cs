@@ -11,16 +11,17 @@ public sealed class AdaKv(KvPolicy inner, double floor = 0.2) : PolicyWrapper(in
     readonly double floor = floor is >= 0 and <= 1 ? floor : throw new ArgumentOutOfRangeException(nameof(floor), floor, "must be 0 to 1");
     protected override KvPolicy Around(KvPolicy other) => new AdaKv(other, floor);
 
-    public override int[][] Keep(IReadOnlyList<KvEntries> heads, int budget)
+    public override void Keep(IReadOnlyList<KvEntries> heads, int budget, KvChoice choice)
     {
-        var scores = heads.Select(Inner.Scores).ToArray(); int least = (int)(floor * budget), sum = 0;
-        var own = scores.Select(s => Best(s, least)).ToArray(); var all = new List<(Real Score, int Head, int Entry)>();
-        for (int h = 0; h < scores.Length; h++)
+        int least = (int)(floor * budget), sum = 0; var all = new List<(Real Score, int Head, int Entry)>(); var own = new SortedSet<int>[heads.Count];
+        for (int h = 0; h < heads.Count; h++)
         {
-            var kept = own[h].ToHashSet(); sum += kept.Count;
-            for (int i = 0; i < scores[h].Length; i++) if (!kept.Contains(i)) all.Add((scores[h][i], h, i));
+            var score = choice.Scores(Inner, heads[h]);
+            choice.Best(h, score, least);
+            own[h] = [.. choice[h]]; sum += own[h].Count;
+            for (int i = 0; i < score.Length; i++) if (!own[h].Contains(i)) all.Add((score[i], h, i));
         }
-        var more = all.OrderByDescending(x => x.Score).ThenByDescending(x => x.Entry).ThenBy(x => x.Head).Take(budget * heads.Count - sum).ToLookup(x => x.Head, x => x.Entry);
-        return [.. own.Select((k, h) => k.Concat(more[h]).Order().ToArray())];
+        foreach (var (_, head, entry) in all.OrderByDescending(x => x.Score).ThenByDescending(x => x.Entry).ThenBy(x => x.Head).Take(budget * heads.Count - sum)) own[head].Add(entry);
+        for (int h = 0; h < heads.Count; h++) choice.Set(h, [.. own[h]]);
     }
 }

@@ -9,10 +9,13 @@ public sealed class H2o(double recent = 0.5) : KvPolicy
     public override KvNeeds Needs => new(Mass: true);
     public override void Score(KvEntries head, Span<Real> score) => head.Mass.CopyTo(score);
 
-    public override int[][] Keep(IReadOnlyList<KvEntries> heads, int budget) => [.. heads.Select(h =>
+    public override void Keep(IReadOnlyList<KvEntries> heads, int budget, KvChoice choice)
     {
-        var score = Scores(h);
-        score.AsSpan(Math.Max(0, score.Length - (int)(recent * budget))).Fill(Real.PositiveInfinity);
-        return Best(score, budget);
-    })];
+        for (int h = 0; h < heads.Count; h++)
+        {
+            var score = choice.Scores(this, heads[h]);
+            score[Math.Max(0, score.Length - (int)(recent * budget))..].Fill(Real.PositiveInfinity);
+            choice.Best(h, score, budget);
+        }
+    }
 }

@@ -11,6 +11,6 @@ public abstract class PolicyWrapper(KvPolicy inner) : KvPolicy
     public override KvNeeds Needs => inner.Needs;
     public override void Score(KvEntries head, Span<Real> score) => inner.Score(head, score);
     public override int Budget(int budget, int layer, int layers) => inner.Budget(budget, layer, layers);
-    public override int[][] Keep(IReadOnlyList<KvEntries> heads, int budget) => inner.Keep(heads, budget);
+    public override void Keep(IReadOnlyList<KvEntries> heads, int budget, KvChoice choice) => inner.Keep(heads, budget, choice);
     public override KvPolicy? ForLayer(int layer, int layers) => inner.ForLayer(layer, layers) is not { } p ? null : ReferenceEquals(p, inner) ? this : Around(p);
 }

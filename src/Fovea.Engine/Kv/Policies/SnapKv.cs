@@ -1,3 +1,4 @@
+using System.Buffers;
 namespace Fovea.Engine;
 
 /// <summary>
@@ -14,8 +15,8 @@ public sealed class SnapKv(int window = 32, int kernel = 5) : KvPolicy
 
     public override void Score(KvEntries head, Span<Real> score)
     {
-        var mass = new Real[score.Length]; int own = Math.Max(0, score.Length - window); double sum = 0;
-        head.AddWindowMass(mass);
+        var room = ArrayPool<Real>.Shared.Rent(score.Length); var mass = room.AsSpan(0, score.Length); int own = Math.Max(0, score.Length - window); double sum = 0;
+        mass.Clear(); head.AddWindowMass(mass);
         for (int i = -half; i < own; i++)
         {
             if (i + half < own) sum += mass[i + half];
@@ -23,6 +24,7 @@ public sealed class SnapKv(int window = 32, int kernel = 5) : KvPolicy
             score[i] = (Real)(sum / (2 * half + 1));
             if (i - half >= 0) sum -= mass[i - half];
         }
-        for (int i = own; i < score.Length; i++) score[i] = Real.PositiveInfinity;
+        score[own..].Fill(Real.PositiveInfinity);
+        ArrayPool<Real>.Shared.Return(room);
     }
 }

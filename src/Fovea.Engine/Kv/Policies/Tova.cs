@@ -7,11 +7,11 @@ public sealed class Tova : KvPolicy
     public override KvNeeds Needs => new(Window: 1);
     public override void Score(KvEntries head, Span<Real> score) { score.Clear(); head.AddWindowMass(score); }
 
-    public override int[][] Keep(IReadOnlyList<KvEntries> heads, int budget)
+    public override void Keep(IReadOnlyList<KvEntries> heads, int budget, KvChoice choice)
     {
         var sum = new Real[heads[0].Count];
-        foreach (var h in heads) { var s = Scores(h); for (int i = 0; i < sum.Length; i++) sum[i] += s[i]; }
-        int[] kept = Best(sum, budget);
-        return [.. heads.Select(_ => kept)];
+        foreach (var h in heads) Kernels.Map.AddTo(choice.Scores(this, h), sum);
+        choice.Best(0, sum, budget);
+        for (int h = 1; h < heads.Count; h++) choice.Set(h, choice[0]);
     }
 }
