@@ -35,8 +35,8 @@ public readonly unsafe struct Q8_0 : IWritableFormat, IPackedFormat
     public static void Few(byte* weights, int n, int k, float* x, int m, float* y) => Quantised.Integers<Q8_0>(weights, n, k, x, m, y);
     public static bool Many(byte* weights, int n, int k, float* x, int m, float* y) => Quantised.Packed<Q8_0>(weights, n, k, x, m, y);
     public static bool Direct(int dim) => dim % 32 == 0;
-    public static void Dots(byte* rows, int n, int dim, float* x, int count, float* to, nint step) => IntegerRows<Q8_0>.Dots(rows, n, dim, x, count, to, step);
-    public static void Sweep(byte* rows, int n, int dim, float* p, nint step, float* to, int count) => IntegerRows<Q8_0>.Sweep(rows, n, dim, p, step, to, count);
+    public static void Dots(RowRuns rows, int dim, float* x, int count, float* to, nint step) => IntegerRows<Q8_0>.Dots(rows, dim, x, count, to, step);
+    public static void Sweep(RowRuns rows, int dim, float* p, nint step, float* to, int count) => IntegerRows<Q8_0>.Sweep(rows, dim, p, step, to, count);
     public static int Offset => 0;
     public static int Next => 16;
     public static int Apart => 8;
@@ -69,8 +69,8 @@ public readonly unsafe struct Q4_0 : IWritableFormat, IPackedFormat
     public static void Few(byte* weights, int n, int k, float* x, int m, float* y) => Quantised.Integers<Q4_0>(weights, n, k, x, m, y);
     public static bool Many(byte* weights, int n, int k, float* x, int m, float* y) => Quantised.Packed<Q4_0>(weights, n, k, x, m, y);
     public static bool Direct(int dim) => dim % 32 == 0;
-    public static void Dots(byte* rows, int n, int dim, float* x, int count, float* to, nint step) => IntegerRows<Q4_0>.Dots(rows, n, dim, x, count, to, step);
-    public static void Sweep(byte* rows, int n, int dim, float* p, nint step, float* to, int count) => IntegerRows<Q4_0>.Sweep(rows, n, dim, p, step, to, count);
+    public static void Dots(RowRuns rows, int dim, float* x, int count, float* to, nint step) => IntegerRows<Q4_0>.Dots(rows, dim, x, count, to, step);
+    public static void Sweep(RowRuns rows, int dim, float* p, nint step, float* to, int count) => IntegerRows<Q4_0>.Sweep(rows, dim, p, step, to, count);
     public static int Offset => 8;
     public static int Next => 8;
     public static int Apart => 16;

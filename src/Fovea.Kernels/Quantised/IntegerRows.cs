@@ -24,15 +24,19 @@ static unsafe partial class IntegerRows<TFormat> where TFormat : struct, IPacked
     // 2^56. Halves are read as floats whose exponent is 112 too small; half of that comes in before the sums and half after, so that nothing is too large or too small.
     const float Root = 7.2057594037927936e16f;
 
-    /// <summary>to[r·step + j] += row[j]·x[r] for n rows of dim numbers.</summary>
-    public static void Dots(byte* at, int n, int dim, float* x, int count, float* to, nint step)
+    /// <summary>to[r·step + j] += row[j]·x[r] for rows of dim numbers.</summary>
+    public static void Dots(RowRuns rows, int dim, float* x, int count, float* to, nint step)
     {
         using var scratch = Scratch.Open();
-        int blocks = dim / 32, r = 0;
+        int blocks = dim / 32;
         var q = (short*)scratch.Take((long)count * dim / 2); var lanes = scratch.TakeInts((long)count * blocks * 8); float* scales = scratch.Take(count);
         for (int i = 0; i < count; i++) scales[i] = Round(x + (nint)i * dim, blocks, q + (nint)i * dim, lanes + (nint)i * blocks * 8);
-        for (; r + 4 <= count; r += 4) Dots4(at, n, blocks, q + (nint)r * dim, scales + r, lanes + (nint)r * blocks * 8, to + r * step, step);
-        for (; r < count; r++) Dots1(at, n, blocks, q + (nint)r * dim, scales[r], lanes + (nint)r * blocks * 8, to + r * step);
+        for (int done = 0, n; done < rows.Count; done += n, to += n)
+        {
+            byte* at = rows.At(done, out n); int r = 0;
+            for (; r + 4 <= count; r += 4) Dots4(at, n, blocks, q + (nint)r * dim, scales + r, lanes + (nint)r * blocks * 8, to + r * step, step);
+            for (; r < count; r++) Dots1(at, n, blocks, q + (nint)r * dim, scales[r], lanes + (nint)r * blocks * 8, to + r * step);
+        }
     }
 
     /// <summary>Rounds to integers of 16 bits; returns the scale times Root, and in lanes what the offset adds to the sums of a block.</summary>

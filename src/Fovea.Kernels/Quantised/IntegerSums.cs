@@ -7,26 +7,30 @@ static unsafe partial class IntegerRows<TFormat>
     // Pairs of rows whose products are summed as integers: 128 rows of 8 bits times 16 bits stay far below 32.
     const int Pairs = 64;
 
-    /// <summary>to[r] += Σ_j p[r·step + j]·row[j] for n rows of dim numbers. Row j is paired with row j + ⌈n/2⌉: two streams, each read in order.</summary>
-    public static void Sweep(byte* at, int n, int dim, float* p, nint step, float* to, int count)
+    /// <summary>to[r] += Σ_j p[r·step + j]·row[j] for rows of dim numbers. Of a run, row j is paired with row j + ⌈n/2⌉: two streams, each read in order.</summary>
+    public static void Sweep(RowRuns rows, int dim, float* p, nint step, float* to, int count)
     {
         using var scratch = Scratch.Open();
-        int blocks = dim / 32, m = (n + 1) / 2; nint row = (nint)blocks * TFormat.BlockBytes;
+        int blocks = dim / 32; nint row = (nint)blocks * TFormat.BlockBytes;
         var halves = (short*)scratch.TakeInts((long)Pairs * blocks); float* weights = scratch.Take(2 * Pairs); var words = scratch.TakeInts(4L * blocks * Pairs);
         float* scales = scratch.Take(4L * blocks); var offsets = scratch.TakeInts(4L * blocks);
-        for (int first = 0; first < m; first += Pairs)
+        for (int done = 0, n; done < rows.Count; done += n, p += n)
         {
-            // The last pair of an odd number lacks its second.
-            int pairs = Math.Min(Pairs, m - first), second = Math.Min(pairs, n - m - first); byte* x = at + first * row, y = x + m * row;
-            new Span<short>(halves, 2 * Pairs * blocks).Clear();
-            Scales(x, pairs, blocks, halves); Scales(y, second, blocks, halves + Pairs);
-            for (int r = 0; r < count;)
+            byte* at = rows.At(done, out n); int m = (n + 1) / 2;
+            for (int first = 0; first < m; first += Pairs)
             {
-                int some = count - r >= 4 ? 4 : 1; float* o = to + (nint)r * dim;
-                for (int h = 0; h < some; h++) Weigh(p + (r + h) * step + first, pairs, p + (r + h) * step + m + first, second, blocks, halves, weights, words + (nint)h * blocks * Pairs, scales + h * blocks, offsets + h * blocks);
-                if (second < pairs) { Sums(x, y, second, blocks, words, scales, offsets, o, some); Sums(x + second * row, x + second * row, 1, blocks, words + second, scales, null, o, some); }
-                else Sums(x, y, pairs, blocks, words, scales, offsets, o, some);
-                r += some;
+                // The last pair of an odd number lacks its second.
+                int pairs = Math.Min(Pairs, m - first), second = Math.Min(pairs, n - m - first); byte* x = at + first * row, y = x + m * row;
+                new Span<short>(halves, 2 * Pairs * blocks).Clear();
+                Scales(x, pairs, blocks, halves); Scales(y, second, blocks, halves + Pairs);
+                for (int r = 0; r < count;)
+                {
+                    int some = count - r >= 4 ? 4 : 1; float* o = to + (nint)r * dim;
+                    for (int h = 0; h < some; h++) Weigh(p + (r + h) * step + first, pairs, p + (r + h) * step + m + first, second, blocks, halves, weights, words + (nint)h * blocks * Pairs, scales + h * blocks, offsets + h * blocks);
+                    if (second < pairs) { Sums(x, y, second, blocks, words, scales, offsets, o, some); Sums(x + second * row, x + second * row, 1, blocks, words + second, scales, null, o, some); }
+                    else Sums(x, y, pairs, blocks, words, scales, offsets, o, some);
+                    r += some;
+                }
             }
         }
     }

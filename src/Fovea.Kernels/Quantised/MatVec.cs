@@ -52,7 +52,11 @@ public static unsafe class Quantised
     readonly struct DirectRows<TFormat>(byte* weights, int n, int k, float* x, int m, float* y) : IRows where TFormat : struct, INumberFormat
     {
         // More rows at once would be summed in another order.
-        public void Run(int from, int to) { for (int r = 0; r < m; r++) TFormat.Dots(weights + from * (nint)Formats.RowBytes<TFormat>(k), to - from, k, x + (nint)r * k, 1, y + (nint)r * n + from, n); }
+        public void Run(int from, int to)
+        {
+            nint row = (nint)Formats.RowBytes<TFormat>(k);
+            for (int r = 0; r < m; r++) TFormat.Dots(new(weights + from * row, to - from, row), k, x + (nint)r * k, 1, y + (nint)r * n + from, n);
+        }
     }
 
     readonly struct Floated<TFormat>(byte* weights, int n, int k, float* x, int m, float* y) : IRows where TFormat : struct, IFloatFormat

@@ -21,10 +21,30 @@ public unsafe interface INumberFormat
     /// <summary>Whether rows of so many numbers are multiplied as they are, by the next two; where not, callers decode and the two are not called.</summary>
     static virtual bool Direct(int dim) => false;
     private const string NotDirect = "rows of this format are decoded before they are multiplied";
-    /// <summary>to[r·step + j] += row[j]·x[r] for n rows of dim numbers, on this thread.</summary>
-    static virtual void Dots(byte* rows, int n, int dim, float* x, int count, float* to, nint step) => throw new NotSupportedException(NotDirect);
+    /// <summary>to[r·step + j] += row[j]·x[r] for rows of dim numbers, on this thread.</summary>
+    static virtual void Dots(RowRuns rows, int dim, float* x, int count, float* to, nint step) => throw new NotSupportedException(NotDirect);
     /// <summary>to[r] += Σ_j p[r·step + j]·row[j].</summary>
-    static virtual void Sweep(byte* rows, int n, int dim, float* p, nint step, float* to, int count) => throw new NotSupportedException(NotDirect);
+    static virtual void Sweep(RowRuns rows, int dim, float* p, nint step, float* to, int count) => throw new NotSupportedException(NotDirect);
+}
+
+/// <summary>Rows side by side, or in pages of <see cref="PagedRows.PageRows"/>: what they are multiplied with is made ready once for all of them. A struct, valid while the rows are.</summary>
+public readonly unsafe struct RowRuns
+{
+    readonly byte* start; readonly byte** pages; readonly int first; readonly nint row;
+    /// <summary>count rows of rowBytes each from start on.</summary>
+    public RowRuns(byte* start, int count, nint rowBytes) { this.start = start; Count = count; row = rowBytes; }
+    /// <summary>Rows first … first + count − 1 of those in the pages.</summary>
+    public RowRuns(byte** pages, int first, int count, nint rowBytes) { this.pages = pages; this.first = first; Count = count; row = rowBytes; }
+
+    public int Count { get; }
+    /// <summary>The row with this index, and how many from it on lie side by side.</summary>
+    public byte* At(int index, out int some)
+    {
+        if (pages == null) { some = Count - index; return start + index * row; }
+        int at = (first + index) % PagedRows.PageRows;
+        some = Math.Min(Count - index, PagedRows.PageRows - at);
+        return pages[(first + index) / PagedRows.PageRows] + at * row;
+    }
 }
 
 /// <summary>A format whose numbers are multiplied as floats.</summary>

@@ -5,6 +5,7 @@ public readonly unsafe struct PageSource<TFormat>(byte** pages, int dim) : IDeco
 {
     public void Dots<TLanes, V>(int head, int first, int n, Real* x, int rows, Real* to, nint step, Real* scratch) where TLanes : struct, ILanes<V> where V : struct
     {
+        if (TFormat.Direct(dim)) { TFormat.Dots(new(pages, first, n, (nint)Formats.RowBytes<TFormat>(dim)), dim, x, rows, to, step); return; }
         for (int done = 0, some; done < n; done += some)
         {
             int at = (first + done) % PagedRows.PageRows; some = Math.Min(n - done, PagedRows.PageRows - at);
@@ -13,6 +14,7 @@ public readonly unsafe struct PageSource<TFormat>(byte** pages, int dim) : IDeco
     }
     public void Sweep<TLanes, V>(int head, int first, int n, Real* p, nint step, Real* to, int rows, Real* scratch) where TLanes : struct, ILanes<V> where V : struct
     {
+        if (TFormat.Direct(dim)) { TFormat.Sweep(new(pages, first, n, (nint)Formats.RowBytes<TFormat>(dim)), dim, p, step, to, rows); return; }
         for (int done = 0, some; done < n; done += some)
         {
             int at = (first + done) % PagedRows.PageRows; some = Math.Min(n - done, PagedRows.PageRows - at);

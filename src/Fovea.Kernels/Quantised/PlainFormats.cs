@@ -10,8 +10,8 @@ public readonly unsafe struct Float32 : IWritableFormat, IPlainFormat
     public static int BlockBytes => 32;
     public static void Few(byte* weights, int n, int k, float* x, int m, float* y) => Quantised.Plain<Float32>(weights, n, k, x, m, y);
     public static bool Direct(int dim) => dim % 16 == 0;
-    public static void Dots(byte* rows, int n, int dim, float* x, int count, float* to, nint step) => PlainRows<Float32>.Dots(rows, n, dim, x, count, to, step);
-    public static void Sweep(byte* rows, int n, int dim, float* p, nint step, float* to, int count) => PlainRows<Float32>.Sweep(rows, n, dim, p, step, to, count);
+    public static void Dots(RowRuns rows, int dim, float* x, int count, float* to, nint step) => PlainRows<Float32>.Dots(rows, dim, x, count, to, step);
+    public static void Sweep(RowRuns rows, int dim, float* p, nint step, float* to, int count) => PlainRows<Float32>.Sweep(rows, dim, p, step, to, count);
     public static float Root => 1;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<ushort> Watch(byte* p, Vector256<ushort> noted) => noted;
     public static bool Noted(Vector256<ushort> noted) => false;
@@ -29,8 +29,8 @@ public readonly unsafe struct BFloat16 : IWritableFormat, IPlainFormat
     public static int BlockBytes => 16;
     public static void Few(byte* weights, int n, int k, float* x, int m, float* y) => Quantised.Plain<BFloat16>(weights, n, k, x, m, y);
     public static bool Direct(int dim) => dim % 16 == 0;
-    public static void Dots(byte* rows, int n, int dim, float* x, int count, float* to, nint step) => PlainRows<BFloat16>.Dots(rows, n, dim, x, count, to, step);
-    public static void Sweep(byte* rows, int n, int dim, float* p, nint step, float* to, int count) => PlainRows<BFloat16>.Sweep(rows, n, dim, p, step, to, count);
+    public static void Dots(RowRuns rows, int dim, float* x, int count, float* to, nint step) => PlainRows<BFloat16>.Dots(rows, dim, x, count, to, step);
+    public static void Sweep(RowRuns rows, int dim, float* p, nint step, float* to, int count) => PlainRows<BFloat16>.Sweep(rows, dim, p, step, to, count);
     public static float Root => 1;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<ushort> Watch(byte* p, Vector256<ushort> noted) => noted;
     public static bool Noted(Vector256<ushort> noted) => false;
@@ -55,8 +55,8 @@ public readonly unsafe struct Float16 : IWritableFormat, IPlainFormat
     public static int BlockBytes => 16;
     public static void Few(byte* weights, int n, int k, float* x, int m, float* y) => Quantised.Plain<Float16>(weights, n, k, x, m, y);
     public static bool Direct(int dim) => dim % 16 == 0;
-    public static void Dots(byte* rows, int n, int dim, float* x, int count, float* to, nint step) => PlainRows<Float16>.Dots(rows, n, dim, x, count, to, step);
-    public static void Sweep(byte* rows, int n, int dim, float* p, nint step, float* to, int count) => PlainRows<Float16>.Sweep(rows, n, dim, p, step, to, count);
+    public static void Dots(RowRuns rows, int dim, float* x, int count, float* to, nint step) => PlainRows<Float16>.Dots(rows, dim, x, count, to, step);
+    public static void Sweep(RowRuns rows, int dim, float* p, nint step, float* to, int count) => PlainRows<Float16>.Sweep(rows, dim, p, step, to, count);
     /// <summary>2^56: read as a float's, a half's exponent is 112 too small.</summary>
     public static float Root => 7.2057594037927936e16f;
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -17,33 +17,42 @@ public unsafe interface IPlainFormat : IFloatFormat
 /// <summary>Rows in a plain format, a multiple of sixteen numbers each, times vectors. Rows that are read at once lie apart, as in <see cref="RowProduct"/>.</summary>
 static unsafe class PlainRows<TFormat> where TFormat : struct, IPlainFormat
 {
-    /// <summary>to[r·step + j] += row[j]·x[r] for n rows of dim numbers.</summary>
-    public static void Dots(byte* at, int n, int dim, float* x, int count, float* to, nint step)
+    /// <summary>to[r·step + j] += row[j]·x[r] for rows of dim numbers.</summary>
+    public static void Dots(RowRuns rows, int dim, float* x, int count, float* to, nint step)
     {
         using var scratch = Scratch.Open();
-        float* y = x; int r = 0; bool noted = false;
+        float* y = x;
         if (TFormat.Root != 1) { y = scratch.Take((long)count * dim); FlashRows.Scale<Lanes256, Vector256<float>>(x, TFormat.Root, y, count * dim, count * dim); }
-        for (; r + 4 <= count; r += 4) noted |= Dots4(at, n, dim, y + (nint)r * dim, to + r * step, step);
-        for (; r < count; r++) noted |= Dots1(at, n, dim, y + (nint)r * dim, to + r * step);
-        if (noted) for (r = 0; r < count; r++) Mend(at, n, dim, x + (nint)r * dim, 1, 0, to + r * step, 0, 1);
+        for (int done = 0, n; done < rows.Count; done += n, to += n)
+        {
+            byte* at = rows.At(done, out n); int r = 0; bool noted = false;
+            for (; r + 4 <= count; r += 4) noted |= Dots4(at, n, dim, y + (nint)r * dim, to + r * step, step);
+            for (; r < count; r++) noted |= Dots1(at, n, dim, y + (nint)r * dim, to + r * step);
+            if (noted) for (r = 0; r < count; r++) Mend(at, n, dim, x + (nint)r * dim, 1, 0, to + r * step, 0, 1);
+        }
     }
 
     /// <summary>to[r] += Σ_j p[r·step + j]·row[j].</summary>
-    public static void Sweep(byte* at, int n, int dim, float* p, nint step, float* to, int count)
+    public static void Sweep(RowRuns rows, int dim, float* p, nint step, float* to, int count)
     {
         using var scratch = Scratch.Open();
-        float* sums = to, w = p; nint next = step; int r = 0; bool noted = false;
+        float* sums = to, w = p; nint next = step;
         if (TFormat.Root != 1)
         {
-            sums = scratch.Take((long)count * dim); w = scratch.Take((long)count * n); next = n;
+            sums = scratch.Take((long)count * dim); w = scratch.Take((long)count * rows.Count); next = rows.Count;
             new Span<float>(sums, count * dim).Clear();
-            for (; r < count; r++) FlashRows.Scale<Lanes256, Vector256<float>>(p + r * step, TFormat.Root, w + r * next, n, n);
-            r = 0;
+            for (int r = 0; r < count; r++) FlashRows.Scale<Lanes256, Vector256<float>>(p + r * step, TFormat.Root, w + r * next, rows.Count, rows.Count);
         }
-        for (; r + 4 <= count; r += 4) noted |= Sweep4(at, n, dim, w + r * next, next, sums + (nint)r * dim);
-        for (; r < count; r++) noted |= Sweep1(at, n, dim, w + r * next, sums + (nint)r * dim);
+        bool noted = false;
+        for (int done = 0, n; done < rows.Count; done += n)
+        {
+            byte* at = rows.At(done, out n); int r = 0;
+            for (; r + 4 <= count; r += 4) noted |= Sweep4(at, n, dim, w + done + r * next, next, sums + (nint)r * dim);
+            for (; r < count; r++) noted |= Sweep1(at, n, dim, w + done + r * next, sums + (nint)r * dim);
+        }
         if (TFormat.Root != 1) RowProduct.Plus<Lanes256, Vector256<float>>(to, TFormat.Root, sums, count * dim);
-        if (noted) for (r = 0; r < count; r++) Mend(at, n, dim, p + r * step, 0, 1, to + (nint)r * dim, 1, 0);
+        if (!noted) return;
+        for (int done = 0, n; done < rows.Count; done += n) { byte* at = rows.At(done, out n); for (int r = 0; r < count; r++) Mend(at, n, dim, p + done + r * step, 0, 1, to + (nint)r * dim, 1, 0); }
     }
 
     // Adds what was hidden: a sum that it belongs to becomes infinite or NaN, whatever else is in it.

@@ -13,7 +13,7 @@ public readonly unsafe struct FormatRows<TFormat>(byte* start, long rows, int di
     public void Dots<TLanes, V>(int head, int first, int n, float* x, int count, float* to, nint step, float* scratch) where TLanes : struct, ILanes<V> where V : struct
     {
         byte* at = start + (head * rows + first) * bytes;
-        if (TFormat.Direct(dim)) { TFormat.Dots(at, n, dim, x, count, to, step); return; }
+        if (TFormat.Direct(dim)) { TFormat.Dots(new(at, n, (nint)bytes), dim, x, count, to, step); return; }
         for (int j = 0; j < n; j += Tile)
         {
             int some = Math.Min(Tile, n - j);
@@ -24,7 +24,7 @@ public readonly unsafe struct FormatRows<TFormat>(byte* start, long rows, int di
     public void Sweep<TLanes, V>(int head, int first, int n, float* p, nint step, float* to, int count, float* scratch) where TLanes : struct, ILanes<V> where V : struct
     {
         byte* at = start + (head * rows + first) * bytes;
-        if (TFormat.Direct(dim)) { TFormat.Sweep(at, n, dim, p, step, to, count); return; }
+        if (TFormat.Direct(dim)) { TFormat.Sweep(new(at, n, (nint)bytes), dim, p, step, to, count); return; }
         for (int j = 0; j < n; j += Tile)
         {
             int some = Math.Min(Tile, n - j);
