@@ -52,7 +52,7 @@ sealed class CabGrid(CabPlan plan, string folder, IReadOnlyList<CabCell> earlier
                 var (name, task) = all[i];
                 if (cells.Any(c => c.Mechanism == name && c.Task == task)) continue;
                 cancel.ThrowIfCancellationRequested();
-                cells.Add(One(MixerSpec.Parse(name).With("window", plan.Window), task, done => progress($"{name}, {task}", (i + done) / all.Count), cancel));
+                cells.Add(One(MixerSpec.Parse(name).With("window", plan.Window).With("horizon", Math.Max(4096, plan.Lengths.Max())), task, done => progress($"{name}, {task}", (i + done) / all.Count), cancel));
                 Save(all.Count);
             }
         }
