@@ -14,7 +14,8 @@ print("| | opened in, s | read, tokens/s | llama.cpp | ratio | written, tokens/s
 
 def pair(trials, which, tokens):
     mine = statistics.median(tokens(t) / t[1][which] for t in trials)
-    if trials[0][2][which] is None: return f"{mine:.1f} | – | –"
+    trials = [t for t in trials if t[2][which] is not None]
+    if not trials: return f"{mine:.1f} | – | –"
     theirs = statistics.median(tokens(t) / t[2][which] for t in trials); ratio = statistics.median(t[2][which] / t[1][which] for t in trials)
     return f"{mine:.1f} | {theirs:.1f} | {ratio:.2f}"
 

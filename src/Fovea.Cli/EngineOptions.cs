@@ -8,7 +8,7 @@ sealed class EngineOptions
 {
     public Option<string?> Model { get; } = new("--model") { Description = "A GGUF file, a folder with config.json, safetensors and tokenizer.json, or a safetensors file from the models folder of fovea compare; without it a small model about a small world, which comes with Fovea." };
     public Option<string> Cache { get; } = new("--cache") { Description = $"What stays of the cache, or is looked at: full, {string.Join(", ", CacheRule.All)}.", DefaultValueFactory = _ => "full" };
-    public Option<int> Budget { get; } = new("--budget") { Description = "Entries per key head and layer that a cache rule leaves.", DefaultValueFactory = _ => 1024 };
+    public Option<string> Budget { get; } = new("--budget") { Description = "What a cache rule leaves: entries per key head and layer (1024), a share of the text (25%), or bytes of the whole cache (64MB).", DefaultValueFactory = _ => "1024" };
     public Option<string> Kv { get; } = new("--kv") { Description = "Number format of the cache: f32, f16, bf16, q8, q4, q2, keys/values like q8/q4; kivi8, kivi4, kivi2 (keys by channel, 32 tokens at a time, as KIVI does); with +rotate behind to spread outliers first.", DefaultValueFactory = _ => "f32" };
     public Option<KeyPositions> Keys { get; } = new("--keys") { Description = "Rotary positions of cached keys: rotated (kept with them), unrotated (turned by their positions at every read), renumbered (turned by their places in the cache, as StreamingLLM does).", DefaultValueFactory = _ => KeyPositions.Rotated };
     public Option<int?> Context { get; } = new("--context") { Description = "The most tokens of a text; the model's own length without it." };
@@ -39,12 +39,11 @@ sealed class EngineOptions
 
     public BatchOptions Batch(ParseResult p)
     {
-        if (p.GetValue(Budget) < 1) throw new UsageException($"--budget {p.GetValue(Budget)}: expected at least 1");
         if (p.GetValue(Chunk) < 1) throw new UsageException($"--chunk {p.GetValue(Chunk)}: expected at least 1");
         if (p.GetValue(Context) is < 2) throw new UsageException($"--context {p.GetValue(Context)}: expected at least 2");
-        var rule = CacheRule.Parse(p.GetValue(Cache)!); var format = KvFormat.Parse(p.GetValue(Kv)!);
+        var rule = CacheRule.Parse(p.GetValue(Cache)!); var size = KvSize.Parse(p.GetValue(Budget)!); var format = KvFormat.Parse(p.GetValue(Kv)!);
         if (p.GetValue(Keys) is not KeyPositions.Rotated and var positions) format = (format with { Positions = positions }).Checked();
-        return new() { Format = format, Budget = rule is null ? null : new(rule, p.GetValue(Budget)), Context = p.GetValue(Context), Chunk = p.GetValue(Chunk) };
+        return new() { Format = format, Budget = rule is null ? null : new(rule, size), Context = p.GetValue(Context), Chunk = p.GetValue(Chunk) };
     }
 
     /// <summary>The text of an argument, of a file, or of standard input where it is neither.</summary>

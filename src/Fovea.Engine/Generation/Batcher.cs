@@ -29,6 +29,8 @@ public sealed class Batcher(LanguageModel model, Tokenizer tokenizer, BatchOptio
 
     static BatchOptions Checked(LanguageModel model, BatchOptions o)
     {
+        // A format and a budget that do not go together are refused here.
+        using (model.Start(o.Format, o.Budget)) { }
         if (o.Draft is null) return o;
         Engine.Draft.Check(o.Draft, model, o.DraftTokens);
         return o.Budget?.Policy is { } p ? throw new ArgumentException($"a draft model takes tokens back, and {p.GetType().Name} lets entries go that do not come back: expected the full cache or a rule that only looks") : o;
@@ -110,11 +112,22 @@ public sealed class Batcher(LanguageModel model, Tokenizer tokenizer, BatchOptio
         catch (Exception e) when (e is not OutOfMemoryException) { w.End(Finish.Failed, e); return default; }
     }
 
-    // Whoever made a pass fail is found by going alone.
+    // Whoever made a pass fail is found by going alone. What cannot go back to where the pass began is read anew.
     void One(int i)
     {
-        try { model.Forward([pieces[i]], logits); Took(readers[i], pieces[i], logits.AsSpan(0, pieces[i].Rows * model.Vocabulary)); }
+        try
+        {
+            if (pieces[i].Sequence.Broken) { Renew(readers[i]); pieces[i] = pieces[i] with { Sequence = readers[i].Sequence }; }
+            model.Forward([pieces[i]], logits); Took(readers[i], pieces[i], logits.AsSpan(0, pieces[i].Rows * model.Vocabulary));
+        }
         catch (Exception e) when (e is not OutOfMemoryException) { readers[i].End(Finish.Failed, e); }
+    }
+
+    void Renew(Writing w)
+    {
+        int[] text = [.. w.Sequence.Tokens];
+        w.Sequence.Dispose(); w.Sequence = model.Start(options.Format, options.Budget);
+        if (text.Length > 0) w.Sequence.Read(text, options.Chunk);
     }
 
     static void Took(Writing w, Piece piece, ReadOnlySpan<float> logits)

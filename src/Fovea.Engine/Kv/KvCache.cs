@@ -52,12 +52,19 @@ public sealed class KvCache : IDisposable
     KvCache(KvLayer[] layers) => this.layers = layers;
 
     /// <summary>An empty cache for a model, with pages from its pools.</summary>
-    internal KvCache(LanguageModel model, KvFormat format, KvBudget? budget) => layers = [.. model.Layers.Select(l => l.Attention.Cache(model, format, budget))];
+    internal KvCache(LanguageModel model, KvFormat format, KvBudget? budget)
+    {
+        layers = [.. model.Layers.Select(l => l.Attention.Cache(model, format, budget))];
+        // A budget that is too small for anything is refused here and not in the middle of a text.
+        budget?.Entries(1, EntryBytes);
+    }
 
     /// <summary>Whether some layer has a state instead of entries, which can be forked and not cut.</summary>
     public bool HasStates => Array.Exists(layers, l => l.State is not null);
     public KvLayer this[int layer] => layers[layer];
     public int Layers => layers.Length;
+    /// <summary>Bytes of one entry in every key head of every layer, with its position.</summary>
+    public long EntryBytes => layers.Sum(l => l.Heads.Sum(h => h.Keys.RowBytes + h.Values.RowBytes + sizeof(int)));
     /// <summary>Bytes of all pages, positions and statistics.</summary>
     public long Bytes => layers.Sum(l => l.Bytes);
     /// <summary>Entries of all heads of all layers.</summary>

@@ -46,19 +46,19 @@ public sealed class KeyBounds(int block, int dim)
 /// <summary>A selector at work in one layer of one sequence; its lists are overwritten with every token.</summary>
 public sealed class KvSelection
 {
-    readonly KvSelector selector; readonly int entries; readonly KeyBounds[] bounds; readonly BlockList?[] lists; readonly float[][] scores; readonly int[][] chosen;
-    KvSelection(KvSelector selector, int entries, KeyBounds[] bounds) => (this.selector, this.entries, this.bounds, lists, scores, chosen) =
-        (selector, entries, bounds, new BlockList?[bounds.Length], [.. bounds.Select(_ => Array.Empty<float>())], [.. bounds.Select(_ => Array.Empty<int>())]);
+    readonly KvSelector selector; readonly KvBudget budget; readonly KeyBounds[] bounds; readonly BlockList?[] lists; readonly float[][] scores; readonly int[][] chosen;
+    KvSelection(KvSelector selector, KvBudget budget, KeyBounds[] bounds) => (this.selector, this.budget, this.bounds, lists, scores, chosen) =
+        (selector, budget, bounds, new BlockList?[bounds.Length], [.. bounds.Select(_ => Array.Empty<float>())], [.. bounds.Select(_ => Array.Empty<int>())]);
 
     internal static KvSelection? For(KvBudget? budget, AttentionParts a, int layer, int layers) => budget?.Rule is KvSelector s && layer >= s.FullLayers
-        ? new(s, budget.Entries, [.. Enumerable.Range(0, a.KvHeads).Select(_ => new KeyBounds(s.Block, a.Dim))]) : null;
+        ? new(s, budget, [.. Enumerable.Range(0, a.KvHeads).Select(_ => new KeyBounds(s.Block, a.Dim))]) : null;
 
     public long Bytes => bounds.Sum(b => b.Bytes);
 
     // The list of one key head for the group's queries q [Group,D]; null where everything is looked at.
     internal BlockList? Of(int head, KvHead kv, int group, ReadOnlySpan<float> q)
     {
-        int block = selector.Block, blocks = (kv.Count + block - 1) / block, most = Math.Max(1, entries / block), d = q.Length / group;
+        int block = selector.Block, blocks = (kv.Count + block - 1) / block, most = Math.Max(1, budget.Entries(kv.Count, 1) / block), d = q.Length / group;
         if (selector.NeedsBounds) bounds[head].Update(kv);
         if (blocks <= most) return null;
         if (scores[head].Length < blocks) (scores[head], chosen[head]) = (new float[2 * blocks], new int[2 * blocks]);
@@ -75,5 +75,5 @@ public sealed class KvSelection
         return list;
     }
     internal void Cut(int head, int count) => bounds[head].Cut(count);
-    internal KvSelection Fork() => new(selector, entries, [.. bounds.Select(b => b.Fork())]);
+    internal KvSelection Fork() => new(selector, budget, [.. bounds.Select(b => b.Fork())]);
 }

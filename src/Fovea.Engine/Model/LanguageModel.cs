@@ -107,7 +107,7 @@ public sealed class LanguageModel : IDisposable
             var l = Layers[i];
             l.AttentionNorm.Apply(xs, ys, tokens); l.Attention.Apply(ys, tokens, pieces, zs, apart);
             // What a policy lets go leaves here and not behind the last layer, so that a chunk of a long text stands in one layer at a time.
-            foreach (var p in pieces) if (!p.Tentative) p.Sequence.SettleLayer(i);
+            foreach (var p in pieces) if (!p.Tentative) p.Sequence.SettleLayer(i, p.Sequence.Length + p.Length);
             l.AfterAttention?.Apply(zs, zs, tokens); Map.AddTo(zs, xs);
             l.FeedNorm.Apply(xs, ys, tokens); l.Feed.Apply(ys, tokens, zs, apart);
             l.AfterFeed?.Apply(zs, zs, tokens); Map.AddTo(zs, xs);

@@ -37,7 +37,7 @@ public sealed class Sequence : IDisposable
     }
 
     void Slide() { for (int l = 0; l < Cache.Layers; l++) Cache[l].Slide(Length); }
-    internal void SettleLayer(int layer) => budget?.Settle(Cache, layer);
+    internal void SettleLayer(int layer, int tokens) => budget?.Settle(Cache, layer, tokens);
 
     /// <summary>Reads tokens in chunks, the budget being kept after each, and gives the logits [V] after the last one.</summary>
     public float[] Read(ReadOnlyMemory<int> text, int chunk = 512)
@@ -49,7 +49,7 @@ public sealed class Sequence : IDisposable
     }
 
     /// <summary>Brings the cache down to its budget, without slack.</summary>
-    public void Tighten() => budget?.Tighten(Cache);
+    public void Tighten() => budget?.Tighten(Cache, Length);
 
     internal bool Broken { get; private set; }
     // Takes back what a pass that has failed may have left.

@@ -14,6 +14,8 @@ public abstract class CachedRows : IDisposable
     public abstract int Count { get; private protected set; }
     /// <summary>Bytes of what holds them; what is shared counts in full.</summary>
     public abstract long Bytes { get; }
+    /// <summary>Bytes of one row.</summary>
+    public abstract long RowBytes { get; }
     /// <summary>Adds rows [n,Dim] at the end.</summary>
     public abstract void Append(ReadOnlySpan<float> rows);
     /// <summary>Rows [first, first + n) into to [n,Dim]; to is overwritten.</summary>

@@ -61,6 +61,7 @@ public sealed unsafe class ChannelRows : CachedRows
     /// <summary>Bytes of a group, which is a page.</summary>
     public static int PageBytes(NumberFormat format, int dim) => checked((int)(dim * format.RowBytes(Group)));
     public override int Dim => dim;
+    public override long RowBytes => PageBytes(format, dim) / Group;
     public override int Count { get => groups * Group + rows; private protected set => throw new InvalidOperationException(); }
     public override long Bytes => (long)groups * pool.PageBytes + (long)rows * dim * sizeof(float);
     public override int Steady => Group - rows % Group;

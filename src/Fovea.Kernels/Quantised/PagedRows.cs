@@ -46,6 +46,7 @@ public sealed unsafe class PagedRows(NumberFormat format, int dim, PagePool pool
     public override int Dim => dim;
     public override int Count { get; private protected set; }
     public override long Bytes => (long)PageCount * pool.PageBytes;
+    public override long RowBytes => rowBytes;
     int PageCount => (Count + PageRows - 1) / PageRows;
 
     // Pinned, so that kernels may read it where it lies.

@@ -47,6 +47,23 @@ public class BatcherTests
         Assert.Equal(39, Write(b, Greedy).W.SharedTokens);
     }
 
+    // Fails at a text that has come to a certain place, in the second layer, when the first has let entries go.
+    sealed class Failing(int at) : KvPolicy
+    {
+        public override void Score(KvEntries head, Span<float> score) { for (int i = 0; i < score.Length; i++) score[i] = head.Positions[^1] >= at ? float.NaN : i; }
+        public override KvPolicy? ForLayer(int layer, int layers) => layer == 0 ? new RecentWindow() : this;
+    }
+    [Fact]
+    public void A_text_whose_policy_fails_ends_alone()
+    {
+        using var files = new EngineModels(); using var model = LanguageModel.Open(files.HuggingFace()); using var b = new Batcher(model, new Letters(), new() { Chunk = 16, Budget = new(new Failing(90), 20, 0) });
+        string alone = Write(b, Greedy).Text, together = ""; Request other = new(EngineModels.Text(80, 5)) { Sampling = Sampling.Greedy, MaxTokens = 40, IgnoreEnd = true };
+        Writing good = b.Add(Greedy with { Prompt = EngineModels.Text(40) }, x => together += x.Text), bad = b.Add(other);
+        while (b.Step()) { }
+        Assert.Equal((Finish.Failed, Finish.Length), (bad.Finish, good.Finish)); Assert.IsType<ArithmeticException>(bad.Error);
+        Assert.Equal(30, together.Length); Assert.Equal(alone[..2], together[..2]);
+    }
+
     [Fact]
     public void Stop_texts_end_a_text_and_are_left_out_even_across_tokens()
     {

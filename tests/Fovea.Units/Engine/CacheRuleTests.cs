@@ -87,6 +87,36 @@ public class CacheRuleTests
             }
     }
 
+    [Theory, InlineData("1024", 1024, KvUnit.Entries), InlineData("25%", 0.25, KvUnit.Share), InlineData("2.5%", 0.025, KvUnit.Share), InlineData("100%", 1, KvUnit.Share), InlineData("64MB", 64e6, KvUnit.Bytes), InlineData("1.5KiB", 1536, KvUnit.Bytes), InlineData("2gb", 2e9, KvUnit.Bytes)]
+    public void Sizes_are_entries_a_share_or_bytes(string text, double amount, KvUnit unit) { var s = KvSize.Parse(text); Assert.Equal((amount, unit), (s.Amount, s.Unit)); }
+    [Theory, InlineData("0"), InlineData("-3"), InlineData("1.5"), InlineData("0%"), InlineData("101%"), InlineData("MB"), InlineData("0.1KiB%"), InlineData(""), InlineData("99999999999"), InlineData("NaN"), InlineData("1e3"), InlineData("0MB"), InlineData("64 XB")]
+    public void Sizes_that_are_none_are_refused(string text) => Assert.Throws<ArgumentException>(() => KvSize.Parse(text));
+
+    [Fact]
+    public void A_share_grows_with_the_text()
+    {
+        using var files = new EngineModels(); using var model = LanguageModel.Open(files.HuggingFace()); using var s = model.Start(null, new(new StreamingLlm(2), KvSize.Parse("25%"), 0));
+        foreach (int n in (int[])[40, 80, 163])
+        {
+            s.Read(EngineModels.Text(n - s.Length), 20);
+            Assert.All(s.Cache[1].Heads, h => Assert.Equal((n + 3) / 4, h.Count));
+        }
+        // Of blocks of 16, a quarter of 163 entries are two: another bit pattern than looking at all.
+        using Sequence quest = model.Start(null, new(CacheRule.Parse("quest")!, KvSize.Parse("25%"))), all = model.Start(null, new(CacheRule.Parse("quest")!, KvSize.Parse("100%"))), full = model.Start();
+        Assert.Equal(EngineModels.Read(full, EngineModels.Text(163), 1), EngineModels.Read(all, EngineModels.Text(163), 1)); Assert.NotEqual(EngineModels.Read(full, EngineModels.Text(20), 1), EngineModels.Read(quest, EngineModels.Text(183), 1)[^(20 * EngineModels.Vocabulary)..]);
+    }
+
+    [Fact]
+    public void Bytes_are_what_the_cache_takes()
+    {
+        using var files = new EngineModels(); using var model = LanguageModel.Open(files.HuggingFace()); using var s = model.Start(null, new(new StreamingLlm(2), KvSize.Parse("140KiB"), 30));
+        long entry = 2 * 2 * (2 * 16 * 4 + 4); Assert.Equal(entry, s.Cache.EntryBytes);
+        for (int i = 0; i < 20; i++) { s.Read(EngineModels.Text(37, i), 37); Assert.InRange(s.Cache.Bytes, 1, 140 << 10); }
+        Assert.InRange(s.Cache[0].Heads[0].Count, 4 * 64 - 30, 4 * 64);
+        Assert.Contains("expected at least 33792 bytes", Assert.Throws<ArgumentException>(() => model.Start(null, new(new StreamingLlm(2), KvSize.Parse("16KiB"), 30))).Message);
+        Assert.Contains("lets nothing leave", Assert.Throws<ArgumentException>(() => new KvBudget(CacheRule.Parse("quest")!, KvSize.Parse("1MB"))).Message);
+    }
+
     [Fact]
     public void A_window_with_sinks_is_the_same_as_a_mask()
     {
