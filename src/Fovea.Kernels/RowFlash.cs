@@ -7,15 +7,15 @@ namespace Fovea.Kernels;
 /// </summary>
 public interface IRowNormaliser
 {
-    /// <summary>Logits become weights, in place.</summary>
-    void Weights(Span<Real> row);
-    /// <summary>gradient holds d loss / d weight and becomes d loss / d logit; logits may be overwritten.</summary>
-    void Slope(Span<Real> logits, ReadOnlySpan<Real> weights, Span<Real> gradient);
+    /// <summary>Logits become weights, in place, up to the factor that is returned: it is applied to the result of the row, which is shorter.</summary>
+    Real Weights(Span<Real> row);
+    /// <summary>Logits become weights, in place and with no factor left; gradient [row.Length] holds d loss / d weight and becomes d loss / d logit. Both at once, since they share most of the work.</summary>
+    void Backward(Span<Real> row, Span<Real> gradient);
 }
 
 /// <summary>
 /// Attention whose normaliser sees whole rows: the logits of a block of queries are kept for all of its keys until the rows are weights, so that keys are multiplied once although the rule sweeps them
-/// twice. Temporary memory is that of a block, O(N); the weights are computed again in the backward pass.
+/// twice. Temporary memory is that of a block and, backward, of some parts of dK and dV, O(N); the weights are computed again in the backward pass.
 /// </summary>
 public static unsafe class RowFlash
 {
@@ -61,14 +61,55 @@ public static unsafe class RowFlash
     }
 }
 
+/// <summary>Keys that groups of neighbouring rows of a block see: from edges[2·g] to edges[2·g + 1]. What a product may leave out.</summary>
+readonly unsafe struct RowGroups(int* edges, int count, int tall, int rows)
+{
+    /// <summary>Keys that every group sees.</summary>
+    public (int From, int To) Shared
+    {
+        get
+        {
+            int from = edges[0], to = edges[1];
+            for (int g = 1; g < count; g++) { from = Math.Max(from, edges[2 * g]); to = Math.Min(to, edges[2 * g + 1]); }
+            return from < to ? (from, to) : (edges[0], edges[0]);
+        }
+    }
+
+    /// <summary>Rows [First, End) outside of which no group sees any of keys [from, to).</summary>
+    public (int First, int End) Rows(int from, int to)
+    {
+        int first = -1, end = 0;
+        for (int g = 0; g < count; g++) if (edges[2 * g] < to && edges[2 * g + 1] > from) { if (first < 0) first = g * tall; end = Math.Min(rows, (g + 1) * tall); }
+        return (Math.Max(first, 0), end);
+    }
+
+    /// <summary>c += a·b for the keys [from, to), of which a has one in each column and b one in each row: groups that see only some of them take only these.</summary>
+    public void Sum<TLanes, V>(int from, int to, Real* a, nint stride, Real* b, nint step, int panels, Real* c, nint cs) where TLanes : struct, ILanes<V> where V : struct
+    {
+        int wide = 2 * TLanes.Count; var (low, high) = Shared;
+        if (low <= from && high >= to)
+        {
+            for (int x = 0; x < panels; x++) Micro.Column<TLanes, V>(a, stride, 1, rows, b + x * step, wide, c + x * wide, cs, to - from, true);
+            return;
+        }
+        for (int g = 0; g < count; g++)
+        {
+            int start = Math.Max(from, edges[2 * g]), end = Math.Min(to, edges[2 * g + 1]);
+            if (start < end) Micro.Across<TLanes, V>(a + (nint)g * tall * stride + start - from, stride, 1, Math.Min(tall, rows - g * tall), b + (nint)(start - from) * wide, wide, step, c + (nint)g * tall * cs, cs, panels, end - start, true);
+        }
+    }
+}
+
 /// <summary>Who sees whom, and what becomes of a row: what both passes share.</summary>
-readonly struct RowView<TPattern, TWeights>(AttentionSize s, FlashView<TPattern> view, TPattern pattern, bool consecutive, TWeights weights) where TPattern : struct, IPattern where TWeights : struct, IRowNormaliser
+readonly unsafe struct RowView<TPattern, TWeights>(AttentionSize s, FlashView<TPattern> view, TPattern pattern, bool consecutive, TWeights weights) where TPattern : struct, IPattern where TWeights : struct, IRowNormaliser
 {
     readonly FlashView<TPattern> view = view; readonly TPattern pattern = pattern; readonly TWeights weights = weights;
     readonly IRangePattern? range = consecutive ? pattern as IRangePattern : null; readonly ITilePattern? tile = consecutive ? pattern as ITilePattern : null;
     public int KeyCount => s.Keys;
     /// <summary>Numbers between two rows of logits.</summary>
     public int Stride => (s.Keys + 15) / 16 * 16 + 48;
+    /// <summary>Keys of one step of the products with values and keys: what they read of a panel stays in the first cache while all rows of the block pass over it.</summary>
+    public const int Step = 256;
     /// <summary>Rows of a block: as many as keep its logits in the second cache.</summary>
     public int Rows => Math.Clamp((1 << 16) / Stride / 12 * 12, 12, 96);
 
@@ -85,6 +126,23 @@ readonly struct RowView<TPattern, TWeights>(AttentionSize s, FlashView<TPattern>
         return (Math.Min(from, to), to);
     }
 
+    /// <summary>What groups of tall queries of [first, last) see within keys [low, high); edges holds two numbers per group.</summary>
+    public RowGroups Groups(int first, int last, int low, int high, int tall, int* edges)
+    {
+        int count = 0;
+        for (int i = first; i < last; i += tall, count++)
+        {
+            int start = low, end = high;
+            if (range is not null)
+            {
+                (start, end) = (high, low);
+                for (int r = i; r < Math.Min(last, i + tall); r++) { var (a, b) = range.Range(view.At(r)); start = Math.Min(start, a); end = Math.Max(end, b); }
+            }
+            edges[2 * count] = Math.Clamp(start, low, high); edges[2 * count + 1] = Math.Clamp(end, low, high);
+        }
+        return new(edges, count, tall, last - first);
+    }
+
     /// <summary>Logits of one query over keys [from, to): what it does not see becomes −∞. → the part [First, End) that holds all it sees.</summary>
     public (int First, int End) Mask(Span<Real> row, int query, int from, int to)
     {
@@ -96,8 +154,8 @@ readonly struct RowView<TPattern, TWeights>(AttentionSize s, FlashView<TPattern>
         return (from, to);
     }
 
-    public void Weights(Span<Real> row) { if (row.Length > 0) weights.Weights(row); }
-    public void Slope(Span<Real> logits, ReadOnlySpan<Real> p, Span<Real> gradient) { if (p.Length > 0) weights.Slope(logits, p, gradient); }
+    public Real Weights(Span<Real> row) => row.Length > 0 ? weights.Weights(row) : 1;
+    public void Backward(Span<Real> row, Span<Real> gradient) { if (row.Length > 0) weights.Backward(row, gradient); }
 }
 
 readonly unsafe struct RowForward<TPattern, TWeights>(AttentionSize s, RowView<TPattern, TWeights> view, Real* q, Real* k, Real* v, Real* o, long* work) : IWide where TPattern : struct, IPattern where TWeights : struct, IRowNormaliser
@@ -110,20 +168,22 @@ readonly unsafe struct RowForward<TPattern, TWeights>(AttentionSize s, RowView<T
         using var scratch = Scratch.Open();
         long heads = (long)s.Batch * s.KvHeads;
         Real* kt = scratch.Take(heads * tiles * wide * s.Dim), values = scratch.Take(heads * s.Keys * padded);
-        Threads.For(checked((int)heads), 1, new PackKeys<TLanes, V>(this, kt, values, tiles, padded));
+        int chunks = (tiles + 15) / 16;
+        Threads.For(checked((int)(heads * chunks)), 1, new PackKeys<TLanes, V>(this, kt, values, tiles, chunks, padded));
         Threads.For(s.Batch * s.Heads * blocks, 1, new Blocks<TLanes, V>(this, kt, values, tiles, padded, rows, blocks));
     }
 
-    readonly struct PackKeys<TLanes, V>(RowForward<TPattern, TWeights> f, Real* kt, Real* values, int tiles, int padded) : IRows where TLanes : struct, ILanes<V> where V : struct
+    readonly struct PackKeys<TLanes, V>(RowForward<TPattern, TWeights> f, Real* kt, Real* values, int tiles, int chunks, int padded) : IRows where TLanes : struct, ILanes<V> where V : struct
     {
         public void Run(int from, int to)
         {
             int wide = 2 * TLanes.Count; var s = f.s;
-            for (int head = from; head < to; head++)
+            for (int x = from; x < to; x++)
             {
-                for (int t = 0; t < tiles; t++) Pack.Transposed(f.k + ((long)head * s.KeyRows + t * wide) * s.Dim, s.Dim, Math.Min(wide, s.Keys - t * wide), s.Dim, kt + ((long)head * tiles + t) * wide * s.Dim, wide);
+                int head = x / chunks, first = x % chunks * 16, last = Math.Min(tiles, first + 16), keys = Math.Min(s.Keys, last * wide) - first * wide; long row = (long)head * s.KeyRows + first * wide;
+                for (int t = first; t < last; t++) Pack.Transposed(f.k + ((long)head * s.KeyRows + t * wide) * s.Dim, s.Dim, Math.Min(wide, s.Keys - t * wide), s.Dim, kt + ((long)head * tiles + t) * wide * s.Dim, wide);
                 for (int c = 0; c < padded; c += wide)
-                    Pack.Straight<TLanes, V>(f.v + (long)head * s.KeyRows * s.ValueDim + c, s.ValueDim, Math.Min(wide, s.ValueDim - c), s.Keys, values + (long)head * s.Keys * padded + (long)c * s.Keys, wide, 0);
+                    Pack.Straight<TLanes, V>(f.v + row * s.ValueDim + c, s.ValueDim, Math.Min(wide, s.ValueDim - c), keys, values + (long)head * s.Keys * padded + ((long)c * s.Keys + (long)first * wide * wide), wide, 0);
             }
         }
     }
@@ -147,71 +207,31 @@ readonly unsafe struct RowForward<TPattern, TWeights>(AttentionSize s, RowView<T
         long Block(Scratch scratch, int head, int first, int last)
         {
             var s = f.s; int wide = 2 * TLanes.Count, n = last - first, stride = f.view.Stride; long row = (long)head * s.Queries + first, kv = head / s.Heads * s.KvHeads + head % s.Heads / s.Group;
-            Real* scaled = scratch.Take((long)rows * s.Dim), acc = scratch.Take((long)rows * padded), logits = scratch.Take((long)rows * stride);
+            Real* scaled = scratch.Take((long)rows * s.Dim), acc = scratch.Take((long)rows * padded), logits = scratch.Take((long)rows * stride), factors = scratch.Take(rows);
             var (low, high) = f.view.Extent(first, last);
-            int origin = low / wide * wide;
+            int origin = low / wide * wide, tall = Micro.Rows<V>(); int* edges = stackalloc int[2 * (n / tall + 1)];
+            var groups = f.view.Groups(first, last, low, high, tall, edges);
             FlashRows.Scale<TLanes, V>(f.q + row * s.Dim, s.Scale, scaled, n * s.Dim, n * s.Dim);
-            for (int j = origin; j < high; j += wide) Micro.Column<TLanes, V>(scaled, s.Dim, 1, n, kt + kv * tiles * wide * s.Dim + (nint)j * s.Dim, wide, logits + j - origin, stride, s.Dim, false);
+            for (int j = origin; j < high; j += wide)
+            {
+                var (r0, r1) = groups.Rows(j, j + wide);
+                Micro.Column<TLanes, V>(scaled + (nint)r0 * s.Dim, s.Dim, 1, r1 - r0, kt + kv * tiles * wide * s.Dim + (nint)j * s.Dim, wide, logits + (nint)r0 * stride + j - origin, stride, s.Dim, false);
+            }
             for (int r = 0; r < n; r++)
             {
                 Real* l = logits + (nint)r * stride + low - origin;
                 var (a, b) = f.view.Mask(new(l, high - low), first + r, low, high);
-                f.view.Weights(new(l + a - low, b - a));
+                factors[r] = f.view.Weights(new(l + a - low, b - a));
                 new Span<Real>(l, a - low).Clear(); new Span<Real>(l + b - low, high - b).Clear();
             }
-            for (int c = 0; c < padded; c += wide) Micro.Column<TLanes, V>(logits + low - origin, stride, 1, n, values + kv * s.Keys * padded + (nint)c * s.Keys + (nint)low * wide, wide, acc + c, padded, high - low, false);
-            for (int r = 0; r < n; r++) new Span<Real>(acc + (nint)r * padded, s.ValueDim).CopyTo(new(f.o + (row + r) * s.ValueDim, s.ValueDim));
+            new Span<Real>(acc, n * padded).Clear();
+            for (int j = low, next; j < high; j = next)
+            {
+                next = Math.Min(high, j + RowView<TPattern, TWeights>.Step);
+                groups.Sum<TLanes, V>(j, next, logits + j - origin, stride, values + kv * s.Keys * padded + (nint)j * wide, (nint)wide * s.Keys, padded / wide, acc, padded);
+            }
+            for (int r = 0; r < n; r++) FlashRows.Scale<TLanes, V>(acc + (nint)r * padded, factors[r], f.o + (row + r) * s.ValueDim, s.ValueDim, s.ValueDim);
             return (long)n * (high - low);
-        }
-    }
-}
-
-/// <summary>Gradients: a task is a key head, whose dK and dV it alone writes, and takes its queries block by block.</summary>
-readonly unsafe struct RowBackward<TPattern, TWeights>(AttentionSize s, RowView<TPattern, TWeights> view, FlashBackwardData data, long* work) : IWide where TPattern : struct, IPattern where TWeights : struct, IRowNormaliser
-{
-    readonly AttentionSize s = s; readonly RowView<TPattern, TWeights> view = view; readonly FlashBackwardData data = data; readonly long* work = work;
-
-    public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct => Threads.For(s.Batch * s.KvHeads, 1, new Heads<TLanes, V>(this));
-
-    readonly struct Heads<TLanes, V>(RowBackward<TPattern, TWeights> f) : IRows where TLanes : struct, ILanes<V> where V : struct
-    {
-        public void Run(int from, int to)
-        {
-            var s = f.s; int rows = f.view.Rows; long pairs = 0;
-            for (int kv = from; kv < to; kv++)
-            {
-                using var scratch = Scratch.Open();
-                var t = new FlashBackwardMemory<TLanes, V>(scratch, s, f.data, kv, 0, s.Keys, rows, f.view.Stride);
-                for (int h = 0; h < s.Group; h++)
-                    for (int first = 0; first < s.Queries; first += rows) pairs += Block(t, kv * s.Group + h, first, Math.Min(s.Queries, first + rows));
-                t.Close(s, f.data);
-            }
-            Interlocked.Add(ref *f.work, pairs * (s.Dim + s.ValueDim) * 5 / 2);
-        }
-
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        long Block(in FlashBackwardMemory<TLanes, V> t, int head, int first, int last)
-        {
-            var s = f.s; int wide = 2 * TLanes.Count, n = last - first, stride = f.view.Stride; long row = (long)head * s.Queries + first;
-            var (low, high) = f.view.Extent(first, last);
-            if (low == high) return 0;
-            t.Open(s, f.data, row, n);
-            for (int j = low / wide * wide; j < high; j += wide) Micro.Column<TLanes, V>(t.Q, t.D, 1, n, t.KT + (nint)j * s.Dim, wide, t.P + j, stride, s.Dim, false);
-            for (int j = low / wide * wide; j < high; j += wide) Micro.Column<TLanes, V>(t.DO, t.E, 1, n, t.VT + (nint)j * s.ValueDim, wide, t.G + j, stride, s.ValueDim, false);
-            for (int r = 0; r < n; r++)
-            {
-                Real* p = t.P + (nint)r * stride + low, g = t.G + (nint)r * stride + low;
-                var (a, b) = f.view.Mask(new(p, high - low), first + r, low, high); int count = b - a; Span<Real> own = new(p + a - low, count), slope = new(g + a - low, count), raw = new(t.Raw, count);
-                own.CopyTo(raw);
-                f.view.Weights(own); f.view.Slope(raw, own, slope);
-                new Span<Real>(p, a - low).Clear(); new Span<Real>(g, a - low).Clear(); new Span<Real>(p + b - low, high - b).Clear(); new Span<Real>(g + b - low, high - b).Clear();
-            }
-            Real* w = t.P + low, d = t.G + low; int keys = high - low;
-            for (int c = 0; c < t.E; c += wide) Micro.Column<TLanes, V>(w, 1, stride, keys, t.GradientPanel(c, 0), wide, t.DV + (nint)low * t.E + c, t.E, n, true);
-            for (int c = 0; c < t.D; c += wide) Micro.Column<TLanes, V>(d, 1, stride, keys, t.QueryPanel(c, 0), wide, t.DK + (nint)low * t.D + c, t.D, n, true);
-            for (int c = 0; c < t.D; c += wide) Micro.Column<TLanes, V>(d, stride, 1, n, t.K(c, low), wide, t.DQ + c, t.D, keys, true);
-            for (int r = 0; r < n; r++) RowProduct.Plus<TLanes, V>(f.data.DQ + (row + r) * s.Dim, s.Scale, t.DQ + (nint)r * t.D, s.Dim);
-            return (long)n * keys;
         }
     }
 }

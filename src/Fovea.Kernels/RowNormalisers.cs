@@ -1,5 +1,3 @@
-using System.Numerics.Tensors;
-using System.Runtime.CompilerServices;
 namespace Fovea.Kernels;
 
 /// <summary>Clipped softmax (arXiv 2306.12929, Eq. 4): clip((ζ − γ)·softmax(s) + γ, 0, 1), so that finite logits reach weights of exactly 0 and 1. γ ≤ 0 and ζ ≥ 1.</summary>
@@ -7,48 +5,19 @@ public readonly struct ClippedSoftmax(Real low, Real high) : IRowNormaliser
 {
     readonly Real low = low <= 0 ? low : throw new ArgumentOutOfRangeException(nameof(low), low, "γ must not be positive, or masked entries would get weight"), high = high >= 1 ? high : throw new ArgumentOutOfRangeException(nameof(high), high, "ζ must be at least 1");
 
-    public void Weights(Span<Real> row)
+    public Real Weights(Span<Real> row) { Sweep(row, default); return 1; }
+    public void Backward(Span<Real> row, Span<Real> gradient) => Sweep(row, gradient);
+
+    unsafe void Sweep(Span<Real> row, Span<Real> gradient)
     {
-        // Exponentials first; one more sweep divides and clips.
-        Real sum = Exponentials.Of(row);
-        if (sum == 0) row.Clear(); else ScoreRows.Each(new Clip(low, (high - low) / sum), row, row);
+        if (row.IsEmpty) return;
+        if (!gradient.IsEmpty) Guard.Holds(gradient, row.Length);
+        fixed (Real* x = row, g = gradient) { var body = new Body(low, high, x, g, row.Length); Wide.Run(ref body); }
     }
 
-    /// <summary>Logits of one row become e^(s − max), and their sum is known.</summary>
-    unsafe struct Exponentials(Real* x, int n) : IWide
+    readonly unsafe struct Body(Real low, Real high, Real* x, Real* g, int n) : IWide
     {
-        Real sum;
-        public static Real Of(Span<Real> row) { fixed (Real* p = row) { var body = new Exponentials(p, row.Length); Wide.Run(ref body); return body.sum; } }
-        public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct
-        {
-            Real max = TensorPrimitives.Max<Real>(new ReadOnlySpan<Real>(x, n));
-            sum = Real.IsNegativeInfinity(max) ? 0 : SoftmaxLoops.ExpSum<TLanes, V>(x, x, max, n);
-        }
-    }
-
-    public void Slope(Span<Real> logits, ReadOnlySpan<Real> weights, Span<Real> gradient)
-    {
-        Rows.Softmax(logits, logits, 1, logits.Length);
-        // Clipped entries pass nothing; with γ = 0 and ζ = 1 nothing is clipped.
-        if (low != 0 || high != 1) ScoreRows.Each(new Inside(high - low), weights, gradient);
-        Real dot = TensorPrimitives.Dot<Real>(logits, gradient);
-        ScoreRows.Each(new Centred(dot), logits, gradient);
-    }
-
-    readonly struct Clip(Real low, Real size) : ScoreRows.IStep
-    {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public V Of<TLanes, V>(V x, V y, V j) where TLanes : struct, ILanes<V> where V : struct => TLanes.Min(TLanes.Set(1), TLanes.Max(TLanes.Set(0), TLanes.Fma(x, TLanes.Set(size), TLanes.Set(low))));
-    }
-    readonly struct Inside(Real size) : ScoreRows.IStep
-    {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public V Of<TLanes, V>(V x, V y, V j) where TLanes : struct, ILanes<V> where V : struct { V zero = TLanes.Set(0); return TLanes.IfLess(zero, x, TLanes.IfLess(x, TLanes.Set(1), TLanes.Mul(y, TLanes.Set(size)), zero), zero); }
-    }
-    readonly struct Centred(Real dot) : ScoreRows.IStep
-    {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public V Of<TLanes, V>(V x, V y, V j) where TLanes : struct, ILanes<V> where V : struct => TLanes.Mul(x, TLanes.Sub(y, TLanes.Set(dot)));
+        public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct => ClippedLoops.Run<TLanes, V>(low, high, x, g, n);
     }
 }
 
@@ -61,76 +30,67 @@ public readonly struct SoftplusWeights(int power) : IRowNormaliser
 {
     readonly int power = power >= 0 ? power : throw new ArgumentOutOfRangeException(nameof(power), power, "must not be negative");
 
-    static int Seen(ReadOnlySpan<Real> row) => row.Length - row.Count(Real.NegativeInfinity);
     // Not 0 for a single key: −∞ of masked ones must stay what it is.
     static Real Factor(int seen) => seen > 1 ? Real.Log(seen) : Real.Epsilon;
     static Real Offset(int seen) => seen > 3 ? 1 : 0;
 
-    public void Weights(Span<Real> row)
+    public unsafe Real Weights(Span<Real> row)
     {
-        int seen = Seen(row);
-        if (seen == 0) { row.Clear(); return; }
-        var (sum, max) = ScoreRows.Fold(new Positive(Factor(seen)), row, row);
-        if (sum == 0) { row.Clear(); return; }
-        if (power == 0) { TensorPrimitives.Multiply(row, 1 / sum, row); return; }
-        max = seen / sum * max - Offset(seen);
-        if (!(max > 0)) { if (Real.IsNaN(max)) row.Fill(max); else row.Clear(); return; }
-        (sum, _) = ScoreRows.Fold(new Above(seen / sum, Offset(seen), 1 / max, power), row, row);
-        TensorPrimitives.Multiply(row, 1 / sum, row);
+        fixed (Real* x = row) { var body = new Forward(power, x, row.Length); Wide.Run(ref body); return body.Factor; }
     }
 
-    public void Slope(Span<Real> logits, ReadOnlySpan<Real> weights, Span<Real> gradient)
+    public unsafe void Backward(Span<Real> row, Span<Real> gradient)
     {
-        int seen = Seen(logits);
-        if (seen == 0) { gradient.Clear(); return; }
-        Real factor = Factor(seen);
-        var (sum, top) = ScoreRows.Fold(new Positive(factor), logits, logits);
-        if (sum == 0) { gradient.Clear(); return; }
-        if (power > 0)
-        {
-            Real max = seen / sum * top - Offset(seen);
-            if (!(max > 0)) { gradient.Clear(); return; }
-            // The largest entry is 1 before the last division, so the sum is one over its weight.
-            Real dot = TensorPrimitives.Dot<Real>(gradient, weights), share = TensorPrimitives.Max<Real>(weights);
-            ScoreRows.Each(new AboveSlope(seen / sum, Offset(seen), 1 / max, power - 1, dot, share * power / max * seen), logits, gradient);
-        }
-        Real mean = TensorPrimitives.Dot<Real>(gradient, logits) / sum;
-        ScoreRows.Each(new PositiveSlope(mean, factor / sum), logits, gradient);
+        Guard.Holds(gradient, row.Length);
+        fixed (Real* x = row, g = gradient) { var body = new Both(power, x, g, row.Length); Wide.Run(ref body); }
     }
 
-    readonly struct Positive(Real factor) : ScoreRows.IStep
+    unsafe struct Forward(int power, Real* x, int n) : IWide
     {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public V Of<TLanes, V>(V x, V y, V j) where TLanes : struct, ILanes<V> where V : struct => Softplus.Of<TLanes, V>(TLanes.Mul(x, TLanes.Set(factor)));
+        public Real Factor = 1;
+        public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct => Factor = Weigh<TLanes, V>(power, x, n);
     }
-    // d softplus = σ = 1 − e^−softplus.
-    readonly struct PositiveSlope(Real mean, Real scale) : ScoreRows.IStep
+    readonly unsafe struct Both(int power, Real* x, Real* g, int n) : IWide
     {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public V Of<TLanes, V>(V x, V y, V j) where TLanes : struct, ILanes<V> where V : struct =>
-            TLanes.Mul(TLanes.Mul(TLanes.Sub(y, TLanes.Set(mean)), TLanes.Set(scale)), TLanes.Sub(TLanes.Set(1), Curve.Exp<TLanes, V>(TLanes.Sub(TLanes.Set(0), x))));
+        public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct => Turn<TLanes, V>(power, x, g, n);
     }
-    readonly struct Above(Real scale, Real offset, Real inverse, int power) : ScoreRows.IStep
+
+    /// <summary>As <see cref="Weights"/>, at any width.</summary>
+    internal static unsafe Real Weigh<TLanes, V>(int power, Real* x, int n) where TLanes : struct, ILanes<V> where V : struct
     {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public V Of<TLanes, V>(V x, V y, V j) where TLanes : struct, ILanes<V> where V : struct => Power<TLanes, V>(Excess<TLanes, V>(x, scale, offset, inverse), power);
+        int seen = SoftplusLoops.Seen<TLanes, V>(x, n); Real offset = Offset(seen); Span<Real> row = new(x, n);
+        if (seen == 0) { row.Clear(); return 1; }
+        var (sum, top) = SoftplusLoops.Positive<TLanes, V>(x, Factor(seen), n);
+        if (sum == 0) { row.Clear(); return 1; }
+        if (power == 0) return 1 / sum;
+        Real max = seen / sum * top - offset;
+        // Nothing is above the average; or nothing can be said.
+        if (!(max > 0)) { row.Fill(Real.IsNaN(max) ? max : 0); return 1; }
+        return 1 / SoftplusLoops.Above<TLanes, V>(x, new(seen / sum, offset, 1 / max), power, n);
     }
-    readonly struct AboveSlope(Real scale, Real offset, Real inverse, int power, Real dot, Real size) : ScoreRows.IStep
+
+    /// <summary>
+    /// As <see cref="Backward"/>, at any width. With a = softplus, A = Σa, c = N/A, u = max(c·a − O, 0)/max, B = Σuᵖ and dot = Σ g uᵖ / B, d loss / d a is κ·h − mean, h = (g − dot)·uᵖ⁻¹ where u &gt; 0, κ = p·c/(B·max).
+    /// mean = κ/A · Σ h a needs no sweep of its own: there a = (u·max + O)/c, and Σ (g − dot)·uᵖ = 0.
+    /// </summary>
+    internal static unsafe void Turn<TLanes, V>(int power, Real* x, Real* g, int n) where TLanes : struct, ILanes<V> where V : struct
     {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public V Of<TLanes, V>(V x, V y, V j) where TLanes : struct, ILanes<V> where V : struct
+        int seen = SoftplusLoops.Seen<TLanes, V>(x, n); Real factor = Factor(seen), offset = Offset(seen); Span<Real> row = new(x, n), gradient = new(g, n);
+        if (seen == 0) { row.Clear(); gradient.Clear(); return; }
+        var (sum, top) = SoftplusLoops.Positive<TLanes, V>(x, factor, n);
+        if (sum == 0) { row.Clear(); gradient.Clear(); return; }
+        if (power == 0)
         {
-            V u = Excess<TLanes, V>(x, scale, offset, inverse), zero = TLanes.Set(0);
-            return TLanes.IfLess(zero, u, TLanes.Mul(TLanes.Mul(TLanes.Sub(y, TLanes.Set(dot)), TLanes.Set(size)), Power<TLanes, V>(u, power)), zero);
+            Real even = (Real)Reduce.Dot<TLanes, V>(x, g, n) / sum;
+            SoftplusLoops.Slopes<TLanes, V>(x, g, default, 0, 1 / sum, 0, factor / sum, even * (factor / sum), n);
+            return;
         }
-    }
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static V Excess<TLanes, V>(V x, Real scale, Real offset, Real inverse) where TLanes : struct, ILanes<V> where V : struct => TLanes.Mul(TLanes.Set(inverse), TLanes.Max(TLanes.Set(0), TLanes.Sub(TLanes.Mul(x, TLanes.Set(scale)), TLanes.Set(offset))));
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static V Power<TLanes, V>(V x, int n) where TLanes : struct, ILanes<V> where V : struct
-    {
-        V y = TLanes.Set(1);
-        for (; n > 0; n >>= 1) { if ((n & 1) != 0) y = TLanes.Mul(y, x); x = TLanes.Mul(x, x); }
-        return y;
+        Real scale = seen / sum, max = scale * top - offset;
+        if (!(max > 0)) { Real nothing = Real.IsNaN(max) ? max : 0; row.Fill(nothing); gradient.Fill(nothing); return; }
+        var excess = new SoftplusLoops.Excess(scale, offset, 1 / max);
+        var (all, dot, less, lessDot) = SoftplusLoops.Sums<TLanes, V>(x, g, excess, power, n);
+        dot /= all;
+        Real size = power / (all * max) * scale, mean = size * offset / seen * (lessDot - dot * less);
+        SoftplusLoops.Slopes<TLanes, V>(x, g, excess, power, 1 / all, dot, size * factor, mean * factor, n);
     }
 }

@@ -76,44 +76,6 @@ public static unsafe class ScoreRows
         }
     }
 
-    /// <summary>The same, and the sum and the largest of what y becomes; rows are not empty.</summary>
-    internal static (Real Sum, Real Max) Fold<TStep>(TStep step, ReadOnlySpan<Real> x, Span<Real> y) where TStep : struct, IStep
-    {
-        Guard.Holds(y, x.Length);
-        fixed (Real* p = x, q = y)
-        {
-            var body = new Folded<TStep>(step, p, q, x.Length);
-            Wide.Run(ref body);
-            return (body.Sum, body.Max);
-        }
-    }
-
-    struct Folded<TStep>(TStep step, Real* x, Real* y, int n) : IWide where TStep : struct, IStep
-    {
-        public Real Sum = 0, Max = Real.NegativeInfinity;
-
-        public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct
-        {
-            int done = Part<TLanes, V>(0);
-            if (done < n) Part<Lanes1, Real>(done);
-        }
-
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        int Part<TLanes, V>(int j) where TLanes : struct, ILanes<V> where V : struct
-        {
-            int w = TLanes.Count; V at = TLanes.Set(0), sum = TLanes.Set(0), more = sum, max = TLanes.Set(Max);
-            for (; j + 2 * w <= n; j += 2 * w)
-            {
-                V a = step.Of<TLanes, V>(TLanes.Load(x + j), TLanes.Load(y + j), at), b = step.Of<TLanes, V>(TLanes.Load(x + j + w), TLanes.Load(y + j + w), at);
-                TLanes.Store(y + j, a); TLanes.Store(y + j + w, b);
-                sum = TLanes.Add(sum, a); more = TLanes.Add(more, b); max = TLanes.Max(max, TLanes.Max(a, b));
-            }
-            for (; j + w <= n; j += w) { V a = step.Of<TLanes, V>(TLanes.Load(x + j), TLanes.Load(y + j), at); TLanes.Store(y + j, a); sum = TLanes.Add(sum, a); max = TLanes.Max(max, a); }
-            Sum += TLanes.Sum(TLanes.Add(sum, more)); Max = TLanes.MaxAcross(max);
-            return j;
-        }
-    }
-
     readonly struct Ramp(Real start, Real step) : IStep
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]

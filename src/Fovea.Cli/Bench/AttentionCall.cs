@@ -38,6 +38,10 @@ sealed class AttentionCall
         if (!ready) { Forward<TScore, TPattern, TWeights>(score, pattern, blocks); ready = true; }
         Flash.Backward<TScore, TPattern, TWeights>(s, q, k, v, 0, default, score, pattern, blocks, o, lse, default, grad, dq, dk, dv);
     }
+    public void Rows<TPattern, TWeights>(TPattern pattern, TWeights weights) where TPattern : struct, IPattern where TWeights : struct, IRowNormaliser
+        => RowFlash.Forward(s, q, k, v, 0, default, pattern, weights, o);
+    public void RowsBackward<TPattern, TWeights>(TPattern pattern, TWeights weights) where TPattern : struct, IPattern where TWeights : struct, IRowNormaliser
+        => RowFlash.Backward(s, q, k, v, 0, default, pattern, weights, grad, dq, dk, dv);
     /// <summary>Says that o and lse no longer belong to what backward will be asked for.</summary>
     public void Forget() => ready = false;
 }

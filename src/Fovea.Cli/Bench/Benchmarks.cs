@@ -8,7 +8,7 @@ sealed class Benchmarks(bool quick, Action<string, double> progress, Cancellatio
     public static readonly Benchmark[] All =
     [
         new GemmBenchmark(),
-        new AttentionBenchmark(), new CausalAttentionBenchmark(), new AttentionBackwardBenchmark(), new ScoreModsBenchmark(), new SparseBenchmark(),
+        new AttentionBenchmark(), new CausalAttentionBenchmark(), new AttentionBackwardBenchmark(), new ScoreModsBenchmark(), new NormaliserBenchmark(), new SparseBenchmark(),
         new DecodeBenchmark(), new DecodeBenchmark<BFloat16>("bf16"), new DecodeBenchmark<Float16>("f16"), new DecodeBenchmark<Q8_0>("int8"), new DecodeBenchmark<Q4_0>("int4"),
         new GemvBenchmark<Q8_0>("q8"), new GemvBenchmark<Q4_0>("q4"), new GemvBenchmark<Float16>("f16"),
         new LinearBenchmark(),

@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics;
 using Fovea.Kernels;
 namespace Fovea.Units;
 
@@ -61,6 +62,65 @@ public class RowFlashTests
         Holds(n, n, 2, 1, new Everything(), new SoftplusWeights(0), s => Softplus(s, 0));
     }
 
+    readonly record struct Near(int Back, int Ahead) : IRangePattern
+    {
+        public (int First, int End) Range(int query) => (query - Back, query + Ahead + 1);
+        public bool Allows(int query, int key) => key >= query - Back && key <= query + Ahead;
+        public Cover Tile(int q0, int q1, int k0, int k1) => k0 > q1 + Ahead || k1 < q0 - Back ? Cover.None : Cover.Mixed;
+    }
+
+    [Theory, InlineData(0, 0), InlineData(3, 2), InlineData(40, 0), InlineData(100, 70), InlineData(-5, 60)]
+    public void Queries_may_see_any_range_of_keys(int back, int ahead)
+    {
+        Holds(200, 200, 1, 1, new Near(back, ahead), new SoftplusWeights(2), s => Softplus(s, 2));
+        Holds(130, 270, 1, 1, new Near(back, ahead), new ClippedSoftmax((Real)(-0.05), 1), Clipped, 70);
+    }
+
+    [Theory, InlineData(0), InlineData(1), InlineData(2), InlineData(5)]
+    public void Any_power_may_be_taken(int power) => Holds(70, 70, 1, 1, new Causal(), new SoftplusWeights(power), s => Softplus(s, power));
+
+    [Fact]
+    public void Few_heads_are_cut_into_parts_that_add_up() => Holds(530, 300, 2, 1, new Causal(), new SoftplusWeights(3), s => Softplus(s, 3));
+
+    [Fact]
+    public void A_NaN_does_not_pass_silently()
+    {
+        foreach (int power in new[] { 0, 1, 3 })
+        {
+            Real[] row = [.. Enumerable.Range(0, 45).Select(j => j == 20 ? Real.NaN : j / (Real)10)], gradient = [.. row.Select((_, j) => (Real)j)];
+            var rule = new SoftplusWeights(power); Real[] w = [.. row]; Real factor = rule.Weights(w); Assert.True(Real.IsNaN(factor * w.Sum()));
+            rule.Backward(row, gradient); Assert.True(Real.IsNaN(row.Sum())); Assert.True(Real.IsNaN(gradient.Sum()));
+        }
+        Real[] x = [1, Real.NaN, 2, 3], g = [1, 2, 3, 4]; new ClippedSoftmax((Real)(-0.05), 1).Backward(x, g); Assert.All(g, y => Assert.True(Real.IsNaN(y)));
+    }
+
+    [Fact]
+    public unsafe void Every_width_gives_the_same_rows()
+    {
+        foreach (int n in new[] { 1, 2, 3, 7, 31, 64, 200 })
+        {
+            Real[] x = new Real[n], g = new Real[n]; new Rng(5)["x"].Normal(x); new Rng(5)["g"].Normal(g);
+            if (n > 3) x[n / 2] = Real.NegativeInfinity;
+            foreach (int power in new[] { -1, 0, 1, 3 })
+            {
+                Real[] Row<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct
+                {
+                    Real[] alone = [.. x], both = [.. x], slope = [.. g]; Real factor = 1;
+                    fixed (Real* pa = alone, pb = both, ps = slope)
+                    {
+                        if (power < 0) { ClippedLoops.Run<TLanes, V>((Real)(-0.05), 1, pa, null, n); ClippedLoops.Run<TLanes, V>((Real)(-0.05), 1, pb, ps, n); }
+                        else { factor = SoftplusWeights.Weigh<TLanes, V>(power, pa, n); SoftplusWeights.Turn<TLanes, V>(power, pb, ps, n); }
+                    }
+                    for (int j = 0; j < n; j++) Assert.InRange(alone[j] * factor - both[j], -1e-6, 1e-6);
+                    return [.. both, .. slope];
+                }
+                Real[] one = Row<Lanes1, Real>();
+                foreach (var other in new[] { Row<Lanes128, Vector128<Real>>(), Row<Lanes256, Vector256<Real>>(), Row<Lanes512, Vector512<Real>>() })
+                    for (int j = 0; j < one.Length; j++) Assert.InRange(other[j] - one[j], -1e-5, 1e-5);
+            }
+        }
+    }
+
     [Fact]
     public void Masked_keys_and_rows_that_see_nothing_give_nothing()
     {
@@ -78,7 +138,8 @@ public class RowFlashTests
     [Fact]
     public void Any_number_of_threads_gives_the_same_bits()
     {
-        var s = new AttentionSize(2, 4, 2, 200, 200, 16, 16); int old = Threads.Max; var results = new List<float[]>(); var x = new float[2 * 4 * 200 * 16]; new Rng(3).Normal(x);
+        // Two parts per key head.
+        var s = new AttentionSize(1, 4, 2, 600, 600, 16, 16); int old = Threads.Max; var results = new List<float[]>(); var x = new float[4 * 600 * 16]; new Rng(3).Normal(x);
         try
         {
             foreach (int threads in new[] { 1, 3 })
