@@ -13,6 +13,8 @@ sealed record BytePairOptions
     public bool ByteFallback { get; init; }
     /// <summary>What else becomes of the unknown; −1: nothing.</summary>
     public int Unknown { get; init; } = -1;
+    /// <summary>Where nothing becomes of the unknown, what stands on its two sides may merge.</summary>
+    public bool SkipUnknown { get; init; }
     /// <summary>Unknowns side by side become one.</summary>
     public bool FuseUnknown { get; init; }
 }
@@ -74,7 +76,11 @@ sealed class BytePairModel : MergeModel
             System.Text.Rune.DecodeFromUtf8(piece[at..], out _, out int length);
             int id = tokens.Find(piece.Slice(at, length));
             if (id < 0 && HasBytes(piece.Slice(at, length))) for (; length > 0; length--, at++) to[n++] = new() { Start = at, End = at + 1, Id = bytes[piece[at]] };
-            else { to[n++] = new() { Start = at, End = at + length, Id = id }; at += length; }
+            else
+            {
+                if (id >= 0 || !options.SkipUnknown || options.Unknown >= 0) to[n++] = new() { Start = at, End = at + length, Id = id };
+                at += length;
+            }
         }
         return n;
     }

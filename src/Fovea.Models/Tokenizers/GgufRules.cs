@@ -12,6 +12,10 @@ sealed record GgufRule(params string[] Patterns)
     public bool Bos { get; init; }
     /// <summary>Tokens are written as text with ▁ for spaces, not in the byte alphabet.</summary>
     public bool Text { get; init; }
+    /// <summary>Digits are cut in threes, counted from the end of the number, before any pattern.</summary>
+    public bool Thousands { get; init; }
+
+    public PieceStep[] Steps => [.. Thousands ? (PieceStep[])[new DigitGroups()] : [], .. Patterns.Select(p => new PatternSplit(p))];
 
     const string Tail = @" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
     const string Short = @"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])";
@@ -29,6 +33,12 @@ sealed record GgufRule(params string[] Patterns)
         @"\u2124\u2126\u2128\u212A-\u212D\u212F-\u2134\u2139\u213C-\u213F\u2145-\u2149\u214E\u2183\u2184\u2C00-\u2C7B\u2C7E-\u2CE4\u2CEB-\u2CEE\u2CF2\u2CF3\uA640-\uA66D\uA680-\uA69B\uA722-\uA76F\uA771-\uA787" +
         @"\uA78B-\uA78E\uAB70-\uABBF\uFB00-\uFB06\uFB13-\uFB17\uFF21-\uFF3A\uFF41-\uFF5A\x{10400}-\x{1044F}\x{104B0}-\x{104D3}\x{104D8}-\x{104FB}\x{10C80}-\x{10CB2}\x{10CC0}-\x{10CF2}\x{118A0}-\x{118DF}" +
         @"\x{1E900}-\x{1E943}";
+    // The reference sees white space beyond ASCII as a vertical tab wherever a pattern names no category, so that ranges never contain it.
+    const string EastAsian = @"[\u0800-\u9FA5\uAC00-\uD7FF&&\S]+", Kana = @"[\u4E00-\u9FA5\u3040-\u309F\u30A0-\u30FF]+";
+    // It knows no difference between the kinds of letters, either.
+    const string Marked = $@"[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}\p{{M}}]+{Short}?|\p{{N}}{{0}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+    const string Han = @"\u3400-\u4DBF\u4E00-\u9FFF\uF900-\uFAFF\x{20000}-\x{2A6DF}\x{2A700}-\x{2EBEF}\x{2F800}-\x{2FA1F}";
+    const string SouthEast = @"[\u4E00-\u9FFF\u3400-\u4DBF\u8C48-\uFAFF\u3040-\u30FF\uFF65-\uFF9F\u2F00-\u2FDF\u0E40-\u0EFF\u1780-\u17FF\u1000-\u109F\uAA60-\uAA7F\uA9E0-\uA9FF\uAC00-\uD7AF\u1100-\u11FF]+";
     const string Words = @" ?[^(\s|.,!?\u2026\u3002\uFF0C\u3001\u0964\u06D4\u060C)]+";
 
     /// <summary>The rule of a name; an <see cref="InvalidDataException"/> that names it where there is none.</summary>
@@ -40,9 +50,13 @@ sealed record GgufRule(params string[] Patterns)
         "dbrx" or "smaug-bpe" or "glm4" or "chatglm-bpe" => new(Llama3),
         "qwen2" or "deepseek-r1-qwen" or "kormo" or "f2llmv2" or "megrez" or "stablelm2" or "hunyuan" or "solar-open" or "grok-2" => new(Qwen2),
         "qwen35" => new(Qwen35),
-        "deepseek-llm" => new("[\r\n]", $@"\s?[{Letters}]+", @"\s?[!-/:-~\uFF01-\uFF0F\uFF1A-\uFF5E\u2018-\u201F\u3000-\u3002]+", @"\s+$", @"[\u4E00-\u9FA5\u0800-\u4E00\uAC00-\uD7FF]+", @"\p{N}+"),
-        "deepseek-coder" => new("[\r\n]", @"\s?\p{L}+", @"\s?\p{P}+", @"[\u4E00-\u9FA5\u0800-\u4E00\uAC00-\uD7FF]+", @"\p{N}"),
-        "deepseek-v3" or "hunyuan-dense" or "joyai-llm" or "hy_v4" => new(@"\p{N}{1,3}", @"[\u4E00-\u9FA5\u3040-\u309F\u30A0-\u30FF]+", Deepseek3),
+        "deepseek-llm" => new("[\r\n]", $@"\s?[{Letters}]+", @"\s?[!-/:-~\uFF01-\uFF0F\uFF1A-\uFF5E\u2018-\u201F\u3001\u3002]+", @"\s+$", EastAsian, @"\p{N}+"),
+        "deepseek-coder" => new("[\r\n]", @"\s?\p{L}+", @"\s?\p{P}+", EastAsian, @"\p{N}"),
+        "deepseek-v3" or "hunyuan-dense" or "joyai-llm" or "hy_v4" => new(@"\p{N}{1,3}", Kana, Deepseek3),
+        "afmoe" => new(SouthEast, Deepseek3) { Thousands = true },
+        "youtu" => new($@"[\uAC00-\uD7A3\u3131-\u318E]+|[\uFF01\u2026\u201C\u201D\u2018\u2019\u2014\uFF1A\uFF1B\uFF0C\u3001-\u303F\uFE30-\uFE4F]+|[\u3105-\u312F]+|{Kana}", Marked.Replace("{0}", "")) { WholeFirst = true },
+        "kimi-k2" => new($@"[{Han}]+|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}&&[^{Han}]]+{Short}?|\p{{N}}{{1,3}}|{Tail}"),
+        "jais-2" => new(Llama3.Replace(@"|\s+(?!\S)|\s+", string.Concat(new[] { "512", "256", "128", "64", "32", "16", "8", "4", "1,2" }.Select(n => $@"|\s{{{n}}}(?!\S)")) + @"|\s")),
         "falcon" => new(@"[\p{P}\$\+<=>\^~\|`]+", Gpt2, "[0-9][0-9][0-9]"),
         "starcoder" or "refact" or "command-r" or "smollm" or "codeshell" or "exaone" or "minerva-7b" or "mellum2" => new(@"\p{N}", Gpt2),
         "poro-chat" or "bloom" or "gpt3-finnish" => new(Words),
@@ -50,7 +64,8 @@ sealed record GgufRule(params string[] Patterns)
         "tekken" => new(Cased.Replace("{0}", "").Replace("{1}", "")) { WholeFirst = true, Bos = true },
         "gpt-4o" or "llama4" or "kanana2" or "talkie" or "minimax-m2" => new(gpt4O),
         "chameleon" => new("<sentinel:[0-9]+>", "(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z", "([\t\n]|    |  )", @"\p{N}", @"[\p{P}!-/:-@\[-`{-~]", Gpt2) { Bos = true },
-        "tiny_aya" or "cohere2moe" => new(@"\d{1,3}(?=(?:\d{3})*\b)", Cased.Replace(@"[\p{L}&&[^a-z]]", @"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]").Replace(@"[\p{L}&&[^A-Z]]", @"[\p{Ll}\p{Lm}\p{Lo}\p{M}]").Replace("{0}", Short + "?").Replace("{1}", "{1,3}")),
+        "tiny_aya" or "cohere2moe" => new(Marked.Replace("{0}", "{1,3}")) { Thousands = true },
+        "granite-embed-multi-97m" => new(gpt4O.Replace(@"\p{L}&&", @"\p{L}\p{M}&&")) { WholeFirst = true },
         "superbpe" => new(@"\p{N}+", @"(?=(\d{3})+(?!\d))"),
         "bailingmoe" or "bailingmoe2" or "llada-moe" => new(@"'(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"),
         "seed-coder" => new($@"{Short}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}| ?[^\s\p{{L}}\p{{N}}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+"),

@@ -59,7 +59,7 @@ static class GgufTokenizer
                 "t5" => new SentencePieceText(Rules(), new(Of(UserDefined)), prefix, merge),
                 _ => rule.Text ? EachCharacter.Replace(' ', 0x2581) : null,
             },
-            Steps = model == "llama" ? SpaceSplit.For(texts) : [.. rule.Patterns.Select(p => new PatternSplit(p))],
+            Steps = model == "llama" ? SpaceSplit.For(texts) : rule.Steps,
             Special = new(Of(UnknownKind, Control, UserDefined).Select(t => new SpecialToken(t.Id, t.Text)
             {
                 Control = kinds[t.Id] is UnknownKind or Control,

@@ -8,7 +8,7 @@ sealed record SpecialToken(int Id, byte[] Text)
     /// <summary>Takes the spaces before it, and behind it, along.</summary>
     public bool StripLeft { get; init; }
     public bool StripRight { get; init; }
-    /// <summary>Only where no letter or digit touches it.</summary>
+    /// <summary>Only where no part of a word touches it.</summary>
     public bool SingleWord { get; init; }
 }
 
@@ -82,9 +82,11 @@ sealed class SpecialTokens
             var token = all[index]; int start = at, end = at + length;
             at = end - 1;
             if (token.SingleWord && (EndsWithWord(text[..start]) || StartsWithWord(text[end..]))) continue;
-            if (token.StripLeft) start = Math.Max(done, text[..start].Length - TrailingSpace(text[..start]));
+            if (token.StripLeft) start -= TrailingSpace(text[..start]);
             if (token.StripRight) end += LeadingSpace(text[end..]);
             start = Math.Max(start, done);
+            // The token before has taken all of it; without StripLeft the reference finds it there a second time.
+            if (start >= end && token.StripLeft) continue;
             if (start > done) fragments.Add(new(done, start));
             fragments.Add(new(start, end, token.Id));
             done = end;
@@ -141,6 +143,6 @@ sealed class SpecialTokens
         while (n < text.Length && System.Text.Rune.DecodeLastFromUtf8(text[..^n], out var rune, out int length) == System.Buffers.OperationStatus.Done && CodePoints.IsSpace(rune.Value)) n += length;
         return n;
     }
-    static bool StartsWithWord(ReadOnlySpan<byte> text) => !text.IsEmpty && System.Text.Rune.DecodeFromUtf8(text, out var rune, out _) == System.Buffers.OperationStatus.Done && CharSet.Word.Has(rune.Value);
-    static bool EndsWithWord(ReadOnlySpan<byte> text) => !text.IsEmpty && System.Text.Rune.DecodeLastFromUtf8(text, out var rune, out _) == System.Buffers.OperationStatus.Done && CharSet.Word.Has(rune.Value);
+    static bool StartsWithWord(ReadOnlySpan<byte> text) => !text.IsEmpty && System.Text.Rune.DecodeFromUtf8(text, out var rune, out _) == System.Buffers.OperationStatus.Done && CharSet.UnicodeWord.Has(rune.Value);
+    static bool EndsWithWord(ReadOnlySpan<byte> text) => !text.IsEmpty && System.Text.Rune.DecodeLastFromUtf8(text, out var rune, out _) == System.Buffers.OperationStatus.Done && CharSet.UnicodeWord.Has(rune.Value);
 }

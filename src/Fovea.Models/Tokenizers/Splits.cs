@@ -13,14 +13,16 @@ sealed class PatternSplit(Pattern pattern, SplitBehaviour behaviour = SplitBehav
         var cut = new List<(int, int)>(pieces.Text.Length / 4 + 1); var found = new List<(int Start, int End, bool Match)>();
         foreach (var range in pieces.Ranges)
         {
-            var text = pieces[range]; int at = 0, from = 0;
+            var text = pieces[range]; int at = 0, from = 0; bool any = false;
             found.Clear();
             while (from <= text.Length && pieces.Run.Find(pattern, text, from, out int start, out int end))
             {
-                if (start > at) found.Add((range.Start + at, range.Start + start, invert));
-                if (end > start) found.Add((range.Start + start, range.Start + end, !invert));
-                at = end;
                 from = end > start ? end : end + 1;
+                // An empty match counts, since it keeps its neighbours apart, but not right behind another match.
+                if (start == end && any && start == at) continue;
+                if (start > at) found.Add((range.Start + at, range.Start + start, invert));
+                found.Add((range.Start + start, range.Start + end, !invert));
+                (at, any) = (end, true);
             }
             if (at < text.Length) found.Add((range.Start + at, range.End, invert));
             Join(found, cut);
@@ -44,6 +46,30 @@ sealed class PatternSplit(Pattern pattern, SplitBehaviour behaviour = SplitBehav
             if (behaviour == SplitBehaviour.Removed && match) continue;
             if (join && cut.Count > first) cut[^1] = (cut[^1].Item1, end); else cut.Add((start, end));
         }
+        int kept = first;
+        for (int i = first; i < cut.Count; i++) if (cut[i].Item1 < cut[i].Item2) cut[kept++] = cut[i];
+        cut.RemoveRange(kept, cut.Count - kept);
+    }
+}
+
+/// <summary>Cuts behind the digits of a number that stand before a multiple of three others; what is before the number stays with its first group.</summary>
+sealed class DigitGroups : PieceStep
+{
+    public override void Apply(Pieces pieces)
+    {
+        var cut = new List<(int, int)>(pieces.Ranges.Count + pieces.Text.Length / 8);
+        foreach (var (start, end) in pieces.Ranges)
+        {
+            int from = start;
+            for (int at = start, stop; at < end; at = stop)
+            {
+                for (stop = at; stop < end && CharSet.Number.Has(pieces.Text.All[stop]);) stop++;
+                for (int group = at + (stop - at) % 3; group <= stop && at < stop; group += 3) if (group > at) { cut.Add((from, group)); from = group; }
+                if (stop == at) stop++;
+            }
+            if (from < end) cut.Add((from, end));
+        }
+        pieces.Cut(cut);
     }
 }
 

@@ -122,8 +122,9 @@ public sealed class SubwordTokenizer : Tokenizer
         {
             if ((uint)tokens[i] >= (uint)parts.Pieces.Length) throw Unknown(tokens[i], i);
             ReadOnlySpan<byte> piece = Piece(tokens[i], showControl);
-            if (all.Length == 0) for (; spaces > 0 && !piece.IsEmpty && piece[0] == ' '; spaces--) piece = piece[1..];
-            if (!piece.IsEmpty) spaces = 0;
+            if (piece.IsEmpty) continue;
+            for (; spaces > 0 && !piece.IsEmpty && piece[0] == ' '; spaces--) piece = piece[1..];
+            spaces = 0;
             all.Write(piece);
         }
         return all.ToArray();

@@ -35,7 +35,7 @@ public abstract class Tokenizer
 
     /// <summary>The bytes of one token within a text; control tokens have none unless they are shown.</summary>
     public virtual byte[] Piece(int token, bool showControl = false) => Decode([token]);
-    /// <summary>How many spaces at the very beginning of a text Decode leaves out, because Encode put them there.</summary>
+    /// <summary>How many spaces at the beginning of the first token that is shown Decode leaves out, at most, because Encode put them there.</summary>
     public virtual int LeadingSpaces => 0;
 
     /// <summary>The token that begins a text, if there is one.</summary>

@@ -9,6 +9,7 @@ namespace Fovea.Models;
 sealed class UnigramModel : ISubwordModel
 {
     const double Penalty = 10;
+    readonly TokenTable tokens;
     readonly double[] scores;
     readonly double unknownScore;
     readonly int unknown;
@@ -18,7 +19,7 @@ sealed class UnigramModel : ISubwordModel
     /// <summary>Tokens that are not <paramref name="used"/> are never chosen; <paramref name="smallest"/> is the smallest score that counts.</summary>
     public UnigramModel(TokenTable tokens, double[] scores, Func<int, bool> used, double smallest, int unknown, bool byteFallback)
     {
-        (this.scores, this.unknown, unknownScore) = (scores, unknown, smallest - Penalty);
+        (this.tokens, this.scores, this.unknown, unknownScore) = (tokens, scores, unknown, smallest - Penalty);
         trie = new(Enumerable.Range(0, tokens.Count).Where(used).Select(i => (tokens[i].ToArray(), i)));
         if (!byteFallback) return;
         var ids = new int[256];
@@ -53,7 +54,8 @@ sealed class UnigramModel : ISubwordModel
             var (_, from, id) = best[end]; int start = from;
             // Unknown characters side by side are one.
             while (id == unknown && start > 0 && best[start].Id == unknown) start = best[start].From;
-            if (id != unknown || id < 0 || bytes is null) { if (id >= 0) ids.Add(id); }
+            // What is unknown may have the text of a token: that of the unknown one itself.
+            if (id != unknown || id < 0 || bytes is null || tokens.Find(piece[start..end]) >= 0) { if (id >= 0) ids.Add(id); }
             else for (int i = end - 1; i >= start; i--) ids.Add(bytes[piece[i]]);
             end = start;
         }

@@ -12,10 +12,10 @@ static class TinyModel
     public const string Template = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}";
 
     /// <summary>Writes it as a GGUF file and tells where.</summary>
-    public static string Write(int length = 400, int dim = 32, string? template = Template)
+    public static string Write(int length = 400, int dim = 32, string? template = Template, int seed = 4, int vocabulary = 270)
     {
-        string path = Path.Combine(CliRun.Folder(), "tiny.gguf"); var merges = BytePairTokenizer.Train("the old lamp and the old boat and the old sea "u8, 270);
-        var config = new ModelConfig(merges.VocabularySize + 1, dim, 2, 2) { KvHeads = 1, Hidden = 48, Length = length }; var weights = Weights.Random(new Rng(4)); _ = new DecoderModel(config, weights);
+        string path = Path.Combine(CliRun.Folder(), "tiny.gguf"); var merges = BytePairTokenizer.Train("the old lamp and the old boat and the old sea "u8, vocabulary);
+        var config = new ModelConfig(merges.VocabularySize + 1, dim, 2, 2) { KvHeads = 1, Hidden = 48, Length = length }; var weights = Weights.Random(new Rng((ulong)seed)); _ = new DecoderModel(config, weights);
         var w = new GgufWriter("llama").Vocabulary(merges);
         if (template is not null) w.Set("tokenizer.chat_template", template);
         w.Decoder(config, weights, GgufKind.F32).Save(path);

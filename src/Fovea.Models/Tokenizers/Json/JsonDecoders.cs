@@ -27,7 +27,7 @@ sealed class JsonDecoders
             case "Metaspace":
                 int space = JsonSteps.Replacement(part);
                 steps.Add(token => [.. token.Select(c => c == space ? ' ' : c)]);
-                if (part["prepend_scheme"].Text(part["add_prefix_space"].Flag(true) ? "always" : "never") != "never") LeadingSpaces = 1;
+                if (part["prepend_scheme"].Text(part["add_prefix_space"].Flag(true) ? "always" : "never") != "never") LeadingSpaces = int.MaxValue;
                 break;
             case "Strip": Strip(part); break;
             case var other: throw part.Unsupported($"the decoder '{other}'");
@@ -41,10 +41,10 @@ sealed class JsonDecoders
         LeadingSpaces = start;
     }
 
-    /// <summary>The bytes that a token stands for; added tokens are not written in the byte alphabet.</summary>
-    public byte[] Piece(string token, bool added)
+    /// <summary>The bytes that a token stands for; added tokens outside the byte alphabet are themselves.</summary>
+    public byte[] Piece(string token)
     {
-        if (bytes) return (added ? null : ByteAlphabet.TryDecode(token)) ?? Encoding.UTF8.GetBytes(token);
+        if (bytes) return ByteAlphabet.TryDecode(token) ?? Encoding.UTF8.GetBytes(token);
         if (fallback && token is ['<', '0', 'x', var high, var low, '>'] && char.IsAsciiHexDigit(high) && char.IsAsciiHexDigit(low)) return Convert.FromHexString([high, low]);
         int[] text = CodePoints.Of(token);
         foreach (var step in steps) text = step(text);

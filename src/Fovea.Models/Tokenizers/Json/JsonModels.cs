@@ -47,6 +47,7 @@ sealed class JsonModels
             WholeFirst = part["ignore_merges"].Flag(false),
             ByteFallback = part["byte_fallback"].Flag(false),
             Unknown = unknown,
+            SkipUnknown = true,
             FuseUnknown = part["fuse_unk"].Flag(false),
         };
         wordwise = !options.WholeFirst && (unknown < 0 || !options.FuseUnknown || (options.ByteFallback && Enumerable.Range(0, 256).All(b => Ids.ContainsKey($"<0x{b:X2}>"))));
@@ -69,7 +70,7 @@ sealed class JsonModels
 
     UnigramModel Unigram(TokenTable table)
     {
-        double[] scores = [.. part["vocab"].Items().Select(e => Pair(e).Second.Number())];
+        double[] scores = [.. part["vocab"].Items().Select(e => Pair(e).Second.Decimal())];
         int unknown = part["unk_id"].IsNull ? -1 : part["unk_id"].Whole();
         if (unknown < -1 || unknown >= Texts) throw new InvalidDataException($"{part.Path}.unk_id is {unknown}, expected less than {Texts}");
         return new(table, scores, i => true, scores.Length == 0 ? 0 : scores.Min(), unknown, part["byte_fallback"].Flag(false));

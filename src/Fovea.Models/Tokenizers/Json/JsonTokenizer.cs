@@ -27,7 +27,7 @@ static class JsonTokenizer
         bool letters = steps.Any(s => s is ByteLevel);
         var normaliser = JsonNormalisers.Read(root["normalizer"]);
         var decoder = new JsonDecoders(root["decoder"]);
-        var special = added.Where(a => a.Control).Select(a => a.Id).ToHashSet(); var isAdded = added.Select(a => a.Id).ToHashSet();
+        var special = added.Where(a => a.Control).Select(a => a.Id).ToHashSet();
         var subwords = model.Make(texts, letters, out bool wordwise);
         if (wordwise && !letters && steps is [] or [Metaspace]) steps.AddRange(SpaceSplit.For(texts));
         var named = new Dictionary<string, int>(StringComparer.Ordinal);
@@ -38,7 +38,7 @@ static class JsonTokenizer
         return new(new()
         {
             Model = subwords,
-            Pieces = [.. texts.Select((t, i) => decoder.Piece(t, isAdded.Contains(i)))],
+            Pieces = [.. texts.Select(decoder.Piece)],
             Control = [.. texts.Select((_, i) => special.Contains(i))],
             Normaliser = normaliser,
             Steps = [.. steps],

@@ -47,10 +47,16 @@ sealed class CharSet
     public static readonly CharSet Any = new([new(0, [], [])], true);
     public static readonly CharSet AnyButNewline = Of(('\n', '\n')).Not();
     public static readonly CharSet Space = Of((9, 13), (32, 32), (0x85, 0x85), (0xa0, 0xa0), (0x1680, 0x1680), (0x2000, 0x200a), (0x2028, 0x2029), (0x202f, 0x202f), (0x205f, 0x205f), (0x3000, 0x3000));
+    public static readonly CharSet Number = OfCategories(Bits("N"));
     public static readonly CharSet Digit = OfCategories(Bits("Nd"));
-    public static readonly CharSet Word = OfCategories(Bits("L") | Bits("M") | Bits("Nd") | Bits("Nl") | Bits("Pc"));
+    static readonly uint words = Bits("L") | Bits("M") | Bits("Nd") | Bits("Nl") | Bits("Pc");
+    static readonly (int, int)[] letteredSymbols = [(0x24b6, 0x24e9), (0x1f130, 0x1f149), (0x1f150, 0x1f169), (0x1f170, 0x1f189)];
+    /// <summary>What \w means in patterns, as in Oniguruma: also letters in circles and squares, and the small digits and fractions of Latin-1.</summary>
+    public static readonly CharSet Word = new([new(words, [.. letteredSymbols, (0xb2, 0xb3), (0xb9, 0xb9), (0xbc, 0xbe)], [])], false);
+    /// <summary>What Unicode calls part of a word (Technical Standard 18, annex C): without those digits, with the two joiners.</summary>
+    public static readonly CharSet UnicodeWord = new([new(words, [.. letteredSymbols, (0x200c, 0x200d)], [])], false);
     static readonly CharSet han = Of((0x2e80, 0x2e99), (0x2e9b, 0x2ef3), (0x2f00, 0x2fd5), (0x3005, 0x3005), (0x3007, 0x3007), (0x3021, 0x3029), (0x3038, 0x303b), (0x3400, 0x4dbf), (0x4e00, 0x9fff),
-        (0xf900, 0xfa6d), (0xfa70, 0xfad9), (0x16fe2, 0x16fe3), (0x16ff0, 0x16ff6), (0x20000, 0x2a6df), (0x2a700, 0x2ebe0), (0x2ebf0, 0x2ee5d), (0x2f800, 0x2fa1d), (0x30000, 0x323af));
+        (0xf900, 0xfa6d), (0xfa70, 0xfad9), (0x16fe2, 0x16fe3), (0x16ff0, 0x16ff6), (0x20000, 0x2a6df), (0x2a700, 0x2b739), (0x2b740, 0x2b81d), (0x2b820, 0x2cea1), (0x2ceb0, 0x2ebe0), (0x2ebf0, 0x2ee5d), (0x2f800, 0x2fa1d), (0x30000, 0x3134a), (0x31350, 0x323af));
 
     static uint Bits(string name)
     {

@@ -22,7 +22,7 @@ sealed class Pattern
         Starts = new (int, CharSet?)[alternatives.Length];
         for (int i = 0; i < alternatives.Length; i++)
         {
-            Starts[i] = (steps.Count, First(alternatives[i]));
+            Starts[i] = (steps.Count, alternatives[i].Empty ? null : First(alternatives[i]));
             Compile(alternatives[i]); Emit(PatternOp.Match);
         }
         Steps = [.. steps];

@@ -1,8 +1,9 @@
 namespace Fovea.Models;
 
 /// <summary>
-/// The normal forms NFC, NFD, NFKC and NFKD (Unicode Standard Annex 15), with tables of Unicode 15 (forms.py makes them). The framework's own do nothing where it runs without ICU, and would differ between machines.
-/// The tables are numbers of seven bits a byte: decompositions (canonical, then compatible) as distance to the character before, length and text; combining classes as runs; characters that are never composed.
+/// The normal forms NFC, NFD, NFKC and NFKD (Unicode Standard Annex 15), with tables of Unicode 9 (forms.py makes them): those of the reference implementation of tokenizer.json, whose ids depend on them.
+/// The framework's own forms do nothing where it runs without ICU, and would differ between machines.
+/// The tables are numbers of seven bits a byte: decompositions (canonical, then compatible) as distance to the character before, length and text; combining classes as runs; characters that are never composed; marks as runs.
 /// </summary>
 sealed class UnicodeForms(bool compatible, bool compose) : Normaliser
 {
@@ -10,6 +11,7 @@ sealed class UnicodeForms(bool compatible, bool compose) : Normaliser
     static readonly Dictionary<int, int[]> canonical, compatibles;
     static readonly Dictionary<int, byte> classes = [];
     static readonly Dictionary<(int, int), int> pairs = [];
+    static readonly HashSet<int> marks = [];
 
     static UnicodeForms()
     {
@@ -22,6 +24,11 @@ sealed class UnicodeForms(bool compatible, bool compose) : Normaliser
         }
         var never = new HashSet<int>();
         for (int i = Next(stream), c = 0; i > 0; i--) never.Add(c += Next(stream));
+        for (int i = Next(stream), c = 0; i > 0; i--)
+        {
+            c += Next(stream);
+            for (int n = Next(stream), j = 0; j < n; j++) marks.Add(c + j);
+        }
         foreach (var (c, parts) in canonical) if (parts.Length == 2 && !never.Contains(c)) pairs[(parts[0], parts[1])] = c;
     }
     static Dictionary<int, int[]> Table(Stream stream)
@@ -66,6 +73,9 @@ sealed class UnicodeForms(bool compatible, bool compose) : Normaliser
         else if ((compatible && compatibles.TryGetValue(c, out var parts)) || canonical.TryGetValue(c, out parts)) foreach (int part in parts) Decompose(part, to);
         else to.Add(c);
     }
+
+    /// <summary>Whether a character was of a category M in that version.</summary>
+    public static bool IsMark(int c) => marks.Contains(c);
 
     static byte Class(int c) => classes.GetValueOrDefault(c);
 

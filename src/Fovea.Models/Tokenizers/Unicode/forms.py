@@ -1,4 +1,4 @@
-"""Writes forms.bin, the tables of UnicodeForms.cs, from ICU 72 (Unicode 15.0): python3 forms.py"""
+"""Writes forms.bin, the tables of UnicodeForms.cs, from ICU 72, as far as Unicode 9.0 had the characters: python3 forms.py"""
 import ctypes, pathlib
 
 icu, error = ctypes.CDLL("libicuuc.so.72"), ctypes.c_int(0)
@@ -13,18 +13,28 @@ raw, pair, combining = icu.unorm2_getRawDecomposition_72, icu.unorm2_composePair
 raw.argtypes = [ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p]
 pair.argtypes = [ctypes.c_void_p, ctypes.c_int32, ctypes.c_int32]
 combining.restype = ctypes.c_uint8
+age, category = icu.u_charAge_72, icu.u_charType_72
+category.restype = ctypes.c_int8
 
 def decomposition(form, c):
     buffer = (ctypes.c_uint16 * 64)()
     n = raw(form, c, buffer, 64, ctypes.byref(error))
     return bytes(buffer)[:2 * n].decode("utf-16-le") if n > 0 else None
 
-canonical, compatible, classes, never = [], [], [], []
+def known(c):
+    version = (ctypes.c_uint8 * 4)()
+    age(c, version)
+    return 0 < version[0] <= 9
+
+def extend(runs, c, value):
+    if runs and runs[-1][0] + runs[-1][1] == c and runs[-1][2] == value: runs[-1][1] += 1
+    else: runs.append([c, 1, value])
+
+canonical, compatible, classes, never, marks = [], [], [], [], []
 for c in range(0x110000):
-    if 0xD800 <= c < 0xE000 or 0xAC00 <= c < 0xD7A4: continue        # surrogates; Hangul is computed
-    if k := combining(c):
-        if classes and classes[-1][0] + classes[-1][1] == c and classes[-1][2] == k: classes[-1][1] += 1
-        else: classes.append([c, 1, k])
+    if 0xD800 <= c < 0xE000 or 0xAC00 <= c < 0xD7A4 or not known(c): continue        # surrogates; Hangul is computed
+    if category(c) in (6, 7, 8) or c in (0x1CF2, 0x1CF3): extend(marks, c, 0)        # these two have become letters since
+    if k := combining(c): extend(classes, c, k)
     own, other = decomposition(nfc, c), decomposition(nfkc, c)
     if own: canonical.append((c, own))
     if other and other != own: compatible.append((c, other))
@@ -45,4 +55,5 @@ distances(canonical, text)
 distances(compatible, text)
 distances(classes, lambda r: (number(r[1]), number(r[2])))
 distances([(c,) for c in never], lambda r: None)
+distances(marks, lambda r: number(r[1]))
 pathlib.Path(__file__).with_name("forms.bin").write_bytes(out)

@@ -50,7 +50,27 @@ public class GgufTokenizerTests
         Assert.Contains("'tokenizer.ggml.token_type' has 1 entries for 2 tokens", Assert.Throws<InvalidDataException>(() => Read(Vocabulary("llama", ["a", "b"], [1]))).Message);
     }
 
-    public static TheoryData<string> Rules => [.. "gpt-2 llama-bpe dbrx qwen2 qwen35 deepseek-llm deepseek-coder deepseek-v3 falcon starcoder bloom viking tekken gpt-4o chameleon tiny_aya superbpe bailingmoe seed-coder exaone-moe minicpm5 gemma4 default".Split(' ')];
+    [Theory]
+    [InlineData("deepseek-llm", "  \u3000\u3002", "  |\u3000|\u3002")]      // white space beyond ASCII is in no range
+    [InlineData("tiny_aya", "  1234567 HelloWorld", " | |1|234|567| HelloWorld")]
+    [InlineData("afmoe", "abc12345ລາວdef", "abc|12|345|ລາວ|def")]
+    [InlineData("youtu", "12、한글a", "1|2|、|한글|a")]
+    [InlineData("kimi-k2", "漢字かなHi's 1234", "漢字|かなHi's| |123|4")]
+    [InlineData("jais-2", "       a", "    |  | a")]
+    [InlineData("granite-embed-multi-97m", "e\u0301X", "e\u0301|X")]
+    [InlineData("gpt-4o", "e\u0301X", "e|\u0301X")]
+    public void Rules_cut_as_their_own_implementation_does(string name, string text, string expected) => Assert.Equal(expected, string.Join('|', Cut(GgufRule.Of(name, "f").Steps, text)));
+
+    static IEnumerable<string> Cut(PieceStep[] steps, string s)
+    {
+        var text = new PieceText();
+        text.Add(CodePoints.Of(s));
+        var pieces = new Pieces(text, true);
+        foreach (var step in steps) step.Apply(pieces);
+        return pieces.Ranges.Select(r => System.Text.Encoding.UTF8.GetString(CodePoints.Encode(pieces[r])));
+    }
+
+    public static TheoryData<string> Rules => [.. "gpt-2 llama-bpe dbrx qwen2 qwen35 deepseek-llm deepseek-coder deepseek-v3 falcon starcoder bloom viking tekken gpt-4o chameleon tiny_aya superbpe bailingmoe seed-coder exaone-moe minicpm5 afmoe youtu kimi-k2 jais-2 granite-embed-multi-97m gemma4 default".Split(' ')];
 
     [Theory, MemberData(nameof(Rules))]
     public void Every_rule_keeps_every_character(string name)
@@ -61,7 +81,7 @@ public class GgufTokenizerTests
             var text = new PieceText();
             text.Add(CodePoints.Of(Vocabularies.Text(new Rng(13)[i], 4 * i)));
             var pieces = new Pieces(text, true);
-            foreach (string pattern in rule.Patterns) new PatternSplit(pattern).Apply(pieces);
+            foreach (var step in rule.Steps) step.Apply(pieces);
             Assert.Equal(text.All.ToArray(), pieces.Ranges.SelectMany(r => pieces[r].ToArray()));
         }
     }

@@ -86,7 +86,7 @@ public class JsonTokenizerTests
     }
 
     [Theory]
-    [InlineData(""" "normalizer": { "type": "Nmt" } """, "normalizer: the normalizer 'Nmt' is not supported")]
+    [InlineData(""" "normalizer": { "type": "BertNormalizer" } """, "normalizer: the normalizer 'BertNormalizer' is not supported")]
     [InlineData(""" "pre_tokenizer": { "type": "Sequence", "pretokenizers": [{ "type": "Digits" }, { "type": "UnicodeScripts" }] } """, "pre_tokenizer.pretokenizers[1]: the pre-tokenizer 'UnicodeScripts' is not supported")]
     [InlineData(""" "decoder": { "type": "CTC" } """, "decoder: the decoder 'CTC' is not supported")]
     [InlineData(""" "pre_tokenizer": { "type": "Split", "pattern": { "Regex": "\\p{Greek}" }, "behavior": "Isolated" } """, "the property 'Greek' is not supported")]
