@@ -42,6 +42,11 @@ public interface ITilePattern : IPattern
     void Tiles(int query, int queryEnd, int key, int keyEnd, int width, Span<Cover> covers);
     /// <summary>row[j] becomes value unless query sees key firstKey + j.</summary>
     void Hide(Span<Real> row, int query, int firstKey, Real value);
+    /// <summary>
+    /// The same for some tiles of width keys at once: rows[r·stride + t·width + j] becomes value unless query + r sees key firstKeys[t] + j, for r below height. A tile whose first key is negative is left as it is;
+    /// what lies behind the last key may become anything.
+    /// </summary>
+    void Hide(Span<Real> rows, int stride, int query, int height, ReadOnlySpan<int> firstKeys, int width, Real value);
 }
 
 /// <summary>Every query sees every key.</summary>

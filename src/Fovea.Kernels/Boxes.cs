@@ -103,6 +103,42 @@ public sealed class Boxes
         }
     }
 
+    internal unsafe void Hide(Span<Real> rows, int stride, int query, int height, ReadOnlySpan<int> firstKeys, int width, Real value)
+    {
+        int tiles = firstKeys.Length, y = Axes - 1;
+        if (tiles == 0) return;
+        // Whole tiles of one register on one axis or two are what the kernel asks for; only the last one can be cut by the end.
+        int quick = width == Wide.Count && Axes < 3 ? firstKeys[^1] + width > Tokens ? tiles - 1 : tiles : 0;
+        for (int t = quick; t < tiles; t++)
+            for (int r = 0; r < height && firstKeys[t] >= 0; r++) Hide(rows.Slice(r * stride + t * width, Math.Min(width, Tokens - firstKeys[t])), query + r, firstKeys[t], value);
+        fixed (Real* p = rows, px = place[0], py = place[y], lx = &low[0][query], hx = &high[0][query], ly = &low[y][query], hy = &high[y][query]) fixed (int* keys = firstKeys)
+        {
+            var body = new OutsideTiles(p, stride, height, value, keys, quick, px, py, lx, hx, ly, hy);
+            Wide.Run(ref body);
+        }
+    }
+
+    // Registers of keys against some queries.
+    readonly unsafe struct OutsideTiles(Real* rows, nint stride, int height, Real value, int* keys, int tiles, Real* px, Real* py, Real* lx, Real* hx, Real* ly, Real* hy) : IWide
+    {
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct
+        {
+            V v = TLanes.Set(value); Real* at = rows;
+            for (int t = 0; t < tiles; t++, at += TLanes.Count)
+            {
+                if (keys[t] < 0) continue;
+                V x = TLanes.Load(px + keys[t]), y = TLanes.Load(py + keys[t]); Real* row = at;
+                for (int r = 0; r < height; r++, row += stride)
+                {
+                    V s = TLanes.Load(row);
+                    s = TLanes.IfLess(x, TLanes.Set(hx[r]), TLanes.IfLess(x, TLanes.Set(lx[r]), v, s), v);
+                    TLanes.Store(row, TLanes.IfLess(y, TLanes.Set(hy[r]), TLanes.IfLess(y, TLanes.Set(ly[r]), v, s), v));
+                }
+            }
+        }
+    }
+
     (Real Low, Real High) Edge(int axis, int query) => (low[axis][query], high[axis][query]);
 
     readonly unsafe struct Outside(Real* row, int n, Real value, Real* x, Real* y, Real* z, (Real Low, Real High) ex, (Real Low, Real High) ey, (Real Low, Real High) ez, int axes) : IWide
@@ -137,4 +173,5 @@ public readonly record struct BoxPattern(Boxes Boxes) : ITilePattern
     public Cover Tile(int q0, int q1, int k0, int k1) => Boxes.Tile(q0, q1, k0, k1);
     public void Tiles(int query, int queryEnd, int key, int keyEnd, int width, Span<Cover> covers) => Boxes.Tiles(query, queryEnd - 1, key, keyEnd, width, covers);
     public void Hide(Span<Real> row, int query, int firstKey, Real value) => Boxes.Hide(row, query, firstKey, value);
+    public void Hide(Span<Real> rows, int stride, int query, int height, ReadOnlySpan<int> firstKeys, int width, Real value) => Boxes.Hide(rows, stride, query, height, firstKeys, width, value);
 }

@@ -24,7 +24,17 @@ readonly unsafe struct FlashForward<TScore, TPattern, TWeights>(AttentionSize s,
         int chunks = (tiles + 15) / 16;
         Threads.For(s.Batch * s.KvHeads * chunks, 1, new PackKeys<TLanes, V>(this, kt, values, tiles, chunks, padded));
         int rows = (long)s.Batch * s.Heads * s.Queries >= 32 * 96 ? 96 : 48, blocks = (s.Queries + rows - 1) / rows;
-        Threads.For(s.Batch * s.Heads * blocks, 1, new Blocks<TLanes, V>(this, kt, values, tiles, padded, rows, blocks));
+        int marked = view.Scattered ? (s.Keys + TLanes.Count - 1) / TLanes.Count : 0; ulong* marks = (ulong*)scratch.TakeInts(2L * blocks * marked);
+        if (marked > 0) Threads.For(blocks, 1, new Marks<TLanes, V>(this, rows, marks, marked));
+        Threads.For(s.Batch * s.Heads * blocks, 1, new Blocks<TLanes, V>(this, kt, values, tiles, padded, rows, blocks, marks, marked));
+    }
+
+    readonly struct Marks<TLanes, V>(FlashForward<TScore, TPattern, TWeights> f, int rows, ulong* marks, int marked) : IRows where TLanes : struct, ILanes<V> where V : struct
+    {
+        public void Run(int from, int to)
+        {
+            for (int x = from; x < to; x++) FlashScatter<TScore, TPattern, TWeights, TLanes, V>.Mark(f.view, x * rows, Math.Min(f.s.Queries, (x + 1) * rows), f.s.Keys, marks + (long)x * marked);
+        }
     }
 
     readonly struct PackKeys<TLanes, V>(FlashForward<TScore, TPattern, TWeights> f, Real* kt, Real* values, int tiles, int chunks, int padded) : IRows where TLanes : struct, ILanes<V> where V : struct
@@ -45,11 +55,12 @@ readonly unsafe struct FlashForward<TScore, TPattern, TWeights>(AttentionSize s,
         }
     }
 
-    readonly struct Blocks<TLanes, V>(FlashForward<TScore, TPattern, TWeights> f, Real* kt, Real* values, int tiles, int padded, int rows, int blocks) : IRows where TLanes : struct, ILanes<V> where V : struct
+    readonly struct Blocks<TLanes, V>(FlashForward<TScore, TPattern, TWeights> f, Real* kt, Real* values, int tiles, int padded, int rows, int blocks, ulong* marks, int marked) : IRows where TLanes : struct, ILanes<V> where V : struct
     {
         static int Tall => Micro.Rows<V>();
         static int Wide => 2 * TLanes.Count;
-        const int Stride = Window + 16;
+        // Forty-eight: three registers, for what is computed twice at the end of scattered tiles.
+        const int Stride = Window + 48;
 
         /// <summary>The temporary memory of one task: scaled queries, unnormalised results, running maxima and sums of a block; scores of a few rows.</summary>
         readonly struct Memory(Scratch scratch, int rows, int dim, int padded)
@@ -77,6 +88,12 @@ readonly unsafe struct FlashForward<TScore, TPattern, TWeights>(AttentionSize s,
             var s = f.s; int n = last - first; long row = (long)head * s.Queries + first, done = 0;
             FlashRows.Scale<TLanes, V>(f.q + row * s.Dim, s.Scale, t.Q, n * s.Dim, n * s.Dim);
             new Span<Real>(t.Acc, n * padded).Clear(); new Span<Real>(t.Sum, n).Clear(); new Span<Real>(t.Max, n).Fill(Real.NegativeInfinity);
+            if (f.view.Scattered)
+            {
+                done = new FlashScatter<TScore, TPattern, TWeights, TLanes, V>(s, f.view, f.score, Keys(head, 0), Panel(head, 0, 0), padded, marks + (long)(first / rows) * marked, head, first, last).Run(t.Q, t.Acc, t.Max, t.Sum, t.S, Stride);
+                Finish(t, row, n);
+                return done * (s.Dim + s.ValueDim);
+            }
             Cover* covers = stackalloc Cover[Window / 2 + 1];
             var windows = f.view.Named(head, first, 0, s.Keys);
             while (windows.Next(out int from, out int to))
@@ -91,13 +108,19 @@ readonly unsafe struct FlashForward<TScore, TPattern, TWeights>(AttentionSize s,
                     done += Parts(t, head, first, g, height, from, to, covers);
                 }
             }
+            Finish(t, row, n);
+            return done * (s.Dim + s.ValueDim);
+        }
+
+        void Finish(in Memory t, long row, int n)
+        {
+            var s = f.s;
             for (int r = 0; r < n; r++)
             {
                 Real* o = f.o + (row + r) * s.ValueDim;
                 if (Soft) FlashRows.Finish<TLanes, V>(t.Acc + (nint)r * padded, t.Max[r], t.Sum[r], o, s.ValueDim, f.lse + row + r);
                 else new Span<Real>(t.Acc + (nint)r * padded, s.ValueDim).CopyTo(new(o, s.ValueDim));
             }
-            return done * (s.Dim + s.ValueDim);
         }
 
         int KeyHead(int head) => head / f.s.Heads * f.s.KvHeads + head % f.s.Heads / f.s.Group;

@@ -80,6 +80,12 @@ readonly unsafe struct FlashView<TPattern>(int queries, int queryOffset, int* po
         return count;
     }
 
+    /// <summary>Whether queries see tiles here and there, and the pattern can tell which.</summary>
+    public bool Scattered => tile is not null && blocks is null;
+
+    /// <summary>Fills the places of height rows, whose queries follow each other, that these do not see; see <see cref="ITilePattern"/>, which the pattern must be.</summary>
+    public void Hide(Real* rows, nint stride, int query, int height, ReadOnlySpan<int> firstKeys, int width, Real value) => tile!.Hide(new(rows, (int)((height - 1) * stride) + firstKeys.Length * width), (int)stride, At(query), height, firstKeys, width, value);
+
     /// <summary>Fills the places of row whose keys the query does not see, where the pattern can tell of many pairs at once.</summary>
     public void Hide(Real* row, int query, in TileRun run, Real value)
     {

@@ -49,6 +49,14 @@ public static class PartLaws
                 t.Hide(row, q, k, Real.NegativeInfinity);
                 for (int j = k; j < 12; j++) if (p.Allows(q, j) != (row[j - k] == 0)) wrong++;
             }
+            foreach (int width in (int[])[1, 3, Kernels.Wide.Count])
+            {
+                // Every other tile is left out.
+                int[] keys = [.. Enumerable.Range(0, (11 + width) / width).Select(x => x % 2 == 0 ? x * width : -1)]; int stride = keys.Length * width + 3, height = Math.Min(4, 12 - q); var rows = new Real[height * stride];
+                t.Hide(rows, stride, q, height, keys, width, Real.NegativeInfinity);
+                for (int x = 0; x < height; x++)
+                    for (int j = 0; j < 12; j++) if ((keys[j / width] < 0 || p.Allows(q + x, j)) != (rows[x * stride + j] == 0)) wrong++;
+            }
             for (int width = 1; width <= 5; width++)
                 for (int end = q + 1; end <= 12; end++)
                 {

@@ -22,6 +22,12 @@ public readonly record struct Lifetimes(int[] First, int[] End) : ITilePattern
     {
         for (int j = 0; j < row.Length; j++) if (!Allows(query, firstKey + j)) row[j] = value;
     }
+
+    public void Hide(Span<Real> rows, int stride, int query, int height, ReadOnlySpan<int> firstKeys, int width, Real value)
+    {
+        for (int t = 0; t < firstKeys.Length; t++)
+            for (int r = 0; r < height && firstKeys[t] >= 0; r++) Hide(rows.Slice(r * stride + t * width, Math.Min(width, First.Length - firstKeys[t])), query + r, firstKeys[t], value);
+    }
 }
 
 /// <summary>Sets of the w highest ranked tokens among those so far, whatever ranks them. What has left never returns, so that a cache of w entries decodes as the whole text does.</summary>
