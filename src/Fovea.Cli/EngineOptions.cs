@@ -41,9 +41,15 @@ sealed class EngineOptions
     {
         if (p.GetValue(Chunk) < 1) throw new UsageException($"--chunk {p.GetValue(Chunk)}: expected at least 1");
         if (p.GetValue(Context) is < 2) throw new UsageException($"--context {p.GetValue(Context)}: expected at least 2");
-        var rule = CacheRule.Parse(p.GetValue(Cache)!); var size = KvSize.Parse(p.GetValue(Budget)!); var format = KvFormat.Parse(p.GetValue(Kv)!);
+        var rule = CacheRule.Parse(p.GetValue(Cache)!); var size = Size(p.GetValue(Budget)!); var format = KvFormat.Parse(p.GetValue(Kv)!);
         if (p.GetValue(Keys) is not KeyPositions.Rotated and var positions) format = (format with { Positions = positions }).Checked();
         return new() { Format = format, Budget = rule is null ? null : new(rule, size), Context = p.GetValue(Context), Chunk = p.GetValue(Chunk) };
+    }
+
+    static KvSize Size(string text)
+    {
+        try { return KvSize.Parse(text); }
+        catch (ArgumentException e) { throw new UsageException($"--budget {e.Message}"); }
     }
 
     /// <summary>The text of an argument, of a file, or of standard input where it is neither.</summary>

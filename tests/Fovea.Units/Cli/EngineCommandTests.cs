@@ -68,7 +68,7 @@ public class EngineCommandTests
     [InlineData("'q7' is no format", "generate", "x", "--model", "m", "--kv", "q7")]
     [InlineData("temperature is -1", "generate", "x", "--model", "m", "--temperature", "-1")]
     [InlineData("expected lengths with updates", "train", "--phases", "256")]
-    [InlineData("--budget 0: expected at least 1", "needle", "--model", "m", "--budget", "0")]
+    [InlineData("--budget 0: a cache keeps at least one entry", "needle", "--model", "m", "--budget", "0")]
     public void What_is_wrong_is_one_line(string message, params string[] args)
     {
         var run = CliRun.Of(args);
