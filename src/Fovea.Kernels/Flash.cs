@@ -5,6 +5,9 @@ public static unsafe class Flash
 {
     /// <summary>Queries and keys of the smallest tile that the forward kernel skips or computes on this machine.</summary>
     public static (int Queries, int Keys) TileSize { get { var t = new TileOf(); Wide.Run(ref t); return (t.Queries, t.Keys); } }
+    /// <summary>The same for patterns whose tiles are scattered (<see cref="ITilePattern"/>).</summary>
+    public static (int Queries, int Keys) ScatteredTileSize => (ScatteredQueries, Wide.Count);
+    internal const int ScatteredQueries = 4;
 
     struct TileOf : IWide
     {

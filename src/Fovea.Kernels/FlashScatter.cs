@@ -9,7 +9,7 @@ namespace Fovea.Kernels;
 readonly unsafe struct FlashScatter<TScore, TPattern, TWeights, TLanes, V>(AttentionSize s, FlashView<TPattern> view, TScore score, Real* keys, Real* values, int padded, ulong* marks, int head, int first, int last)
     where TScore : struct, IScore where TPattern : struct, IPattern where TWeights : struct, INormaliser where TLanes : struct, ILanes<V> where V : struct
 {
-    const int Group = 4, Side = 3, Most = 96 / Group;
+    const int Group = Flash.ScatteredQueries, Side = 3, Most = 96 / Group;
     readonly AttentionSize s = s; readonly FlashView<TPattern> view = view; readonly TScore score = score; readonly Real* keys = keys, values = values;
     static bool Soft => typeof(TWeights) == typeof(SoftmaxWeights);
     static int W => TLanes.Count;

@@ -38,7 +38,7 @@ public static class Gna
     [Claim("The simulator counts what the kernel computes, for 50 drawn settings; a setting without partial tiles reaches the bound that its window gives", Quick = true)]
     public static Evidence Simulates(ClaimRun run)
     {
-        var (queries, keys) = Flash.TileSize; double worst = 0;
+        var (queries, keys) = Flash.ScatteredTileSize; double worst = 0;
         for (int i = 0; i < 50; i++)
         {
             var rng = run.Rng["settings"][i]; int axes = 1 + rng.Below(0, 2), side = axes == 1 ? 96 + 16 * rng.Below(1, 20) : 12 + rng.Below(2, 14), window = 1 + rng.Below(3, Math.Min(16, side)), stride = 1 + rng.Below(4, window); bool causal = rng.Below(5, 2) == 1;
@@ -62,7 +62,7 @@ public static class Gna
     [Claim("Measured speed-ups follow simulated ones over windows of 16, 24 and 32 with strides of 1, 4, 8 and 16; perfectly sparse settings come near their bound; the best stride beats stride 1, and tiles of the grid beat tiles of rows")]
     public static Evidence Speed(ClaimRun run)
     {
-        var x = Trials.Draw(run.Rng["x"], [1, Heads, Side * Side, D]); var (queries, keys) = Flash.TileSize;
+        var x = Trials.Draw(run.Rng["x"], [1, Heads, Side * Side, D]); var (queries, keys) = Flash.ScatteredTileSize;
         var grids = ((int, int)[])[.. from w in (int[])[16, 24, 32] from s in (int[])[1, 4, 8, 16] select (w, s)]; var made = grids.Select(g => new Neighbourhood(Square(run, g.Item1, g.Item2))).ToList();
         Action Timed(Func<Tensor> f) => () => { using var scope = Scope.NoGrad(); f(); };
         double[] t = Trials.Fastest(run, 10, [Timed(() => Softmax.Fused<Plain, Everything, SoftmaxWeights>(x, x, x, new(), new(), new())), Timed(() => Fused(x, new Neighbourhood(Square(run, 16, 8), tiled: false))), .. made.Select(g => Timed(() => Fused(x, g)))]);
