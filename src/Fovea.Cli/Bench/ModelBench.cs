@@ -29,7 +29,11 @@ static class ModelBench
             void Read(Sequence s, int[] text) { for (int at = 0; at < text.Length && !terminal.Cancel.IsCancellationRequested; at += most) model.Forward([new(s, text.AsMemory(at, Math.Min(most, text.Length - at)))], logits); }
             int[] Text(int n, int step) => [.. Enumerable.Range(0, n).Select(i => (int)(((long)i * step + 13) % model.Vocabulary))];
             // Weights come from the disk, methods are compiled and a chunk has its room before anything is measured.
-            using (var warm = model.Start(options.Format, options.Budget)) { Read(warm, Text(Math.Min(reads, most), 7919)); long first = Stopwatch.GetTimestamp(); for (int i = 0; i < 8 || Stopwatch.GetElapsedTime(first).TotalSeconds < 1 && warm.Length < Math.Min(model.Length, 4096); i++) Read(warm, [i % 8]); }
+            using (var warm = model.Start(options.Format, options.Budget))
+            {
+                Read(warm, Text(Math.Min(reads, most), 7919)); long first = Stopwatch.GetTimestamp();
+                for (int i = 0; i < 8 || Stopwatch.GetElapsedTime(first).TotalSeconds < 1 && warm.Length < Math.Min(model.Length, 4096); i++) Read(warm, [i % 8]);
+            }
             long before = Environment.WorkingSet;
             using var sequence = model.Start(options.Format, options.Budget);
             start = Stopwatch.GetTimestamp(); Read(sequence, Text(reads, 7919)); double reading = Stopwatch.GetElapsedTime(start).TotalSeconds;

@@ -49,12 +49,11 @@ public sealed class KvCache : IDisposable
 {
     readonly KvLayer[] layers;
     internal KvChoice Choice { get; } = new();
-    KvCache(KvLayer[] layers) => this.layers = layers;
+    KvCache(KvLayer[] layers) => (this.layers, EntryBytes) = (layers, layers.Sum(l => l.Heads.Sum(h => h.Keys.RowBytes + h.Values.RowBytes + sizeof(int))));
 
     /// <summary>An empty cache for a model, with pages from its pools.</summary>
-    internal KvCache(LanguageModel model, KvFormat format, KvBudget? budget)
+    internal KvCache(LanguageModel model, KvFormat format, KvBudget? budget) : this([.. model.Layers.Select(l => l.Attention.Cache(model, format, budget))])
     {
-        layers = [.. model.Layers.Select(l => l.Attention.Cache(model, format, budget))];
         // A budget that is too small for anything is refused here and not in the middle of a text.
         budget?.Entries(1, EntryBytes);
     }
@@ -64,7 +63,7 @@ public sealed class KvCache : IDisposable
     public KvLayer this[int layer] => layers[layer];
     public int Layers => layers.Length;
     /// <summary>Bytes of one entry in every key head of every layer, with its position.</summary>
-    public long EntryBytes => layers.Sum(l => l.Heads.Sum(h => h.Keys.RowBytes + h.Values.RowBytes + sizeof(int)));
+    public long EntryBytes { get; }
     /// <summary>Bytes of all pages, positions and statistics.</summary>
     public long Bytes => layers.Sum(l => l.Bytes);
     /// <summary>Entries of all heads of all layers.</summary>

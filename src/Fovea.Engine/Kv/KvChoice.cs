@@ -44,6 +44,9 @@ public sealed class KvChoice
         to.Sort();
     }
 
+    /// <summary>Of each head the most entries with the highest scores by a policy stay.</summary>
+    public void Best(KvPolicy policy, IReadOnlyList<KvEntries> heads, int most) { for (int h = 0; h < heads.Count; h++) Best(h, Scores(policy, heads[h]), most); }
+
     /// <summary>Scores of a head by a policy, in room that the next call uses again; one that is not a number throws.</summary>
     public Span<float> Scores(KvPolicy policy, KvEntries head)
     {

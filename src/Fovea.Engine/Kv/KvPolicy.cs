@@ -33,5 +33,5 @@ public abstract class KvPolicy : CacheRule
     public virtual int Budget(int budget, int layer, int layers) => budget;
 
     /// <summary>Names the entries of each head that stay; called only where a layer holds more than budget per head. The default keeps the budget entries of each head with the highest scores.</summary>
-    public virtual void Keep(IReadOnlyList<KvEntries> heads, int budget, KvChoice choice) { for (int h = 0; h < heads.Count; h++) choice.Best(h, choice.Scores(this, heads[h]), budget); }
+    public virtual void Keep(IReadOnlyList<KvEntries> heads, int budget, KvChoice choice) => choice.Best(this, heads, budget);
 }

@@ -3,31 +3,25 @@ namespace Fovea.Kernels;
 /// <summary>Rows that lie in pages, in the order of a table. A struct, valid while the pages are.</summary>
 public readonly unsafe struct PageSource<TFormat>(byte** pages, int dim) : IDecodedSource where TFormat : struct, INumberFormat
 {
+    RowRuns Runs(int first, int n) => new(pages, first, n, (nint)Formats.RowBytes<TFormat>(dim));
+    FormatRows<TFormat> Page(byte* at) => new(at, 0, dim);
+
     public void Dots<TLanes, V>(int head, int first, int n, Real* x, int rows, Real* to, nint step, Real* scratch) where TLanes : struct, ILanes<V> where V : struct
     {
-        if (TFormat.Direct(dim)) { TFormat.Dots(new(pages, first, n, (nint)Formats.RowBytes<TFormat>(dim)), dim, x, rows, to, step); return; }
-        for (int done = 0, some; done < n; done += some)
-        {
-            int at = (first + done) % PagedRows.PageRows; some = Math.Min(n - done, PagedRows.PageRows - at);
-            new FormatRows<TFormat>(pages[(first + done) / PagedRows.PageRows], 0, dim).Dots<TLanes, V>(0, at, some, x, rows, to + done, step, scratch);
-        }
+        var runs = Runs(first, n);
+        if (TFormat.Direct(dim)) { TFormat.Dots(runs, dim, x, rows, to, step); return; }
+        for (int done = 0, some; done < n; done += some) Page(runs.At(done, out some)).Dots<TLanes, V>(0, 0, some, x, rows, to + done, step, scratch);
     }
     public void Sweep<TLanes, V>(int head, int first, int n, Real* p, nint step, Real* to, int rows, Real* scratch) where TLanes : struct, ILanes<V> where V : struct
     {
-        if (TFormat.Direct(dim)) { TFormat.Sweep(new(pages, first, n, (nint)Formats.RowBytes<TFormat>(dim)), dim, p, step, to, rows); return; }
-        for (int done = 0, some; done < n; done += some)
-        {
-            int at = (first + done) % PagedRows.PageRows; some = Math.Min(n - done, PagedRows.PageRows - at);
-            new FormatRows<TFormat>(pages[(first + done) / PagedRows.PageRows], 0, dim).Sweep<TLanes, V>(0, at, some, p + done, step, to, rows, scratch);
-        }
+        var runs = Runs(first, n);
+        if (TFormat.Direct(dim)) { TFormat.Sweep(runs, dim, p, step, to, rows); return; }
+        for (int done = 0, some; done < n; done += some) Page(runs.At(done, out some)).Sweep<TLanes, V>(0, 0, some, p + done, step, to, rows, scratch);
     }
     public void Decode(int first, int n, float* to)
     {
-        for (int done = 0, some; done < n; done += some)
-        {
-            int at = (first + done) % PagedRows.PageRows; some = Math.Min(n - done, PagedRows.PageRows - at);
-            new FormatRows<TFormat>(pages[(first + done) / PagedRows.PageRows], 0, dim).Decode(at, some, to + (nint)done * dim);
-        }
+        var runs = Runs(first, n);
+        for (int done = 0, some; done < n; done += some) Page(runs.At(done, out some)).Decode(0, some, to + (nint)done * dim);
     }
 }
 

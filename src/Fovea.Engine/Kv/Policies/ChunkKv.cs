@@ -9,7 +9,7 @@ public sealed class ChunkKv(KvPolicy inner, int chunk = 10) : PolicyWrapper(inne
     readonly int chunk = chunk > 0 ? chunk : throw new ArgumentOutOfRangeException(nameof(chunk), chunk, "must be positive");
     protected override KvPolicy Around(KvPolicy other) => new ChunkKv(other, chunk);
     // By these scores, whatever the policy inside does with its own.
-    public override void Keep(IReadOnlyList<KvEntries> heads, int budget, KvChoice choice) { for (int h = 0; h < heads.Count; h++) choice.Best(h, choice.Scores(this, heads[h]), budget); }
+    public override void Keep(IReadOnlyList<KvEntries> heads, int budget, KvChoice choice) => choice.Best(this, heads, budget);
 
     public override void Score(KvEntries head, Span<Real> score)
     {
