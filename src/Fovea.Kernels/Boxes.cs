@@ -22,6 +22,7 @@ public sealed class Boxes
             if (place[a].Length != n || low[a].Length != n || high[a].Length != n) throw new ArgumentException($"axis {a} has {place[a].Length} places, {low[a].Length} lows and {high[a].Length} highs, expected {n} of each");
         (Tokens, Axes) = (n, axes);
         (this.place, this.low, this.high) = (Numbers(place), Numbers(low), Numbers(high));
+        Lines = GridLines.Of(this.place, this.low, this.high);
         least = new Real[(long)(Levels + 1) * n * axes * Facts];
         for (int level = 0; level <= Levels; level++)
             for (int i = 0; i < n; i++)
@@ -36,6 +37,8 @@ public sealed class Boxes
 
     public int Tokens { get; }
     public int Axes { get; }
+    /// <summary>Null unless the tokens are numbered line by line.</summary>
+    internal GridLines? Lines { get; }
 
     static Real[][] Numbers(int[][] x) => [.. x.Select(axis => axis.Select(i => (Real)i).ToArray())];
     int At(int level, int token) => (level * Tokens + token) * Axes * Facts;

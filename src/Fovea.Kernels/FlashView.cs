@@ -83,6 +83,9 @@ readonly unsafe struct FlashView<TPattern>(int queries, int queryOffset, int* po
     /// <summary>Whether queries see tiles here and there, and the pattern can tell which.</summary>
     public bool Scattered => tile is not null && blocks is null;
 
+    /// <summary>The grid of boxes whose tokens are numbered line by line, if these are all the queries and all of so many keys.</summary>
+    public GridLines? Lines(int keys) => tile is BoxPattern { Boxes: { Lines: { } lines } boxes } && blocks is null && queryOffset == 0 && queries == boxes.Tokens && keys == boxes.Tokens ? lines : null;
+
     /// <summary>Fills the places of height rows, whose queries follow each other, that these do not see; see <see cref="ITilePattern"/>, which the pattern must be.</summary>
     public void Hide(Real* rows, nint stride, int query, int height, ReadOnlySpan<int> firstKeys, int width, Real value) => tile!.Hide(new(rows, (int)((height - 1) * stride) + firstKeys.Length * width), (int)stride, At(query), height, firstKeys, width, value);
 

@@ -26,7 +26,10 @@ static unsafe class Micro
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Column<TLanes, V>(Real* a, nint ars, nint aks, int rows, Real* b, nint bs, Real* c, nint cs, nint k, bool add) where TLanes : struct, ILanes<V> where V : struct
     {
-        int tall = Rows<V>(), groups = rows / tall, done = groups * tall;
+        int tall = Rows<V>(), groups = rows / tall;
+        // Eight rows at the end are better done as two tiles of four than as six and two.
+        if (tall == 6 && groups > 0 && rows % 6 == 2) groups--;
+        int done = groups * tall;
         if (groups > 0) { if (tall == 12) K12<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add, groups, 12 * ars, 0, 12 * cs); else K6<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add, groups, 6 * ars, 0, 6 * cs); }
         if (done < rows) Rest<TLanes, V>(a + done * ars, ars, aks, rows - done, b, bs, c + done * cs, cs, k, add);
     }
@@ -56,7 +59,7 @@ static unsafe class Micro
         {
             if (rows >= 12 && Rows<V>() == 12) { K12<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add, 1, 0, 0, 0); done = 12; }
             else if (rows >= 8 && Rows<V>() == 12) { K8<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add); done = 8; }
-            else if (rows >= 6) { K6<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add, 1, 0, 0, 0); done = 6; }
+            else if (rows >= 6 && rows != 8) { K6<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add, 1, 0, 0, 0); done = 6; }
             else if (rows >= 4) { K4<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add); done = 4; }
             else if (rows >= 2) { K2<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add); done = 2; }
             else { K1<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add); done = 1; }

@@ -40,18 +40,26 @@ public readonly record struct GridAxis(int Length, int Window, int Stride = 1, i
     internal int Before(int x) { int before = 0; for (int r = 0; r < x % Dilation; r++) before += Own(r); return before; }
 }
 
+/// <summary>How the tokens of a grid are numbered for a kernel.</summary>
+public enum TokenOrder
+{
+    /// <summary>One line of the last axis after the other, as they lie: what a token sees of a line stands side by side, wherever it begins.</summary>
+    Lines,
+    /// <summary>Bits of the coordinates in turn: every aligned range of 2ⁿ tokens is a box of the grid, near in all directions.</summary>
+    Tiles,
+}
+
 /// <summary>
 /// Neighbourhoods on a grid of one to three axes (generalised neighbourhood attention; arXiv 2403.04690, 2504.16922). Tokens are numbered row by row, the last axis
-/// fastest. <see cref="Order"/> numbers them so that tiles of consecutive tokens are near each other on every axis; in that order <see cref="Pattern"/> tells who sees
-/// whom, and a kernel that skips tiles does little more work than there are pairs.
+/// fastest. <see cref="Order"/> numbers them for a kernel (interleaved axes of a dilation one after the other); in that order <see cref="Pattern"/> tells who sees
+/// whom, and the kernel does little more work than there are pairs.
 /// </summary>
 public sealed class Neighbourhood
 {
     readonly GridAxis[] axes;
     readonly int[][] coordinates;
 
-    /// <param name="tiled">False keeps the tokens row by row.</param>
-    public Neighbourhood(ReadOnlySpan<GridAxis> axes, bool tiled = true)
+    public Neighbourhood(ReadOnlySpan<GridAxis> axes, TokenOrder order = TokenOrder.Lines)
     {
         if (axes.Length is < 1 or > 3) throw new ArgumentException($"{axes.Length} axes, expected 1 to 3");
         this.axes = axes.ToArray();
@@ -65,7 +73,7 @@ public sealed class Neighbourhood
         }
         Order = [.. Enumerable.Range(0, Tokens)];
         int[][] places = [.. coordinates.Select((c, a) => c.Select(this.axes[a].Place).ToArray())];
-        if (tiled) Array.Sort([.. Order.Select(i => Interleaved(places, i))], Order);
+        Array.Sort([.. Order.Select(i => order == TokenOrder.Tiles ? Interleaved(places, i) : LineByLine(places, i))], Order);
         Back = new int[Tokens];
         for (int i = 0; i < Tokens; i++) Back[Order[i]] = i;
         int[][] In(Func<int, int, int> of) => [.. Enumerable.Range(0, places.Length).Select(a => Order.Select(i => of(a, i)).ToArray())];
@@ -102,6 +110,13 @@ public sealed class Neighbourhood
             foreach (var a in axes) pairs *= Enumerable.Range(0, a.Length).Sum(x => { var (start, end) = a.Sees(x); return (long)(end - start); });
             return pairs;
         }
+    }
+
+    long LineByLine(int[][] places, int token)
+    {
+        long key = 0;
+        for (int a = 0; a < axes.Length; a++) key = key * axes[a].Length + places[a][token];
+        return key;
     }
 
     // Bits of the coordinates in turn, so that every aligned range of 2^n tokens is a box.

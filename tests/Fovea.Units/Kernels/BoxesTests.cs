@@ -29,9 +29,40 @@ public sealed class BoxesTests
         }
     }
 
+    // Tokens line by line along the last axis. Separate: what a token sees of an axis depends on its place there alone, as in a neighbourhood; else each has a box of its own.
+    static BoxPattern ByLines(int[] lengths, int window, bool separate, int seed)
+    {
+        int tokens = lengths.Aggregate((a, b) => a * b); var random = new Random(seed); int[] shift = [.. Enumerable.Range(0, 600).Select(_ => random.Next(3))]; int[][] place = new int[lengths.Length][], low = new int[lengths.Length][], high = new int[lengths.Length][];
+        for (int a = lengths.Length - 1, step = 1; a >= 0; step *= lengths[a--])
+        {
+            place[a] = [.. Enumerable.Range(0, tokens).Select(i => i / step % lengths[a])];
+            low[a] = [.. place[a].Select((x, i) => separate ? Math.Clamp(x - window / 2, 0, Math.Max(0, lengths[a] - window)) : x - random.Next(window + 1))];
+            high[a] = [.. low[a].Select((x, i) => x + window + (separate ? 0 : shift[i % 600] - 1))];
+        }
+        return new(new Boxes(place, low, high));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Attention_line_by_line_equals_the_definition(bool separate)
+    {
+        foreach (var (lengths, window) in new (int[], int)[] { ([1, 7], 3), ([7, 10], 5), ([10, 20], 7), ([23, 23], 9), ([40, 5], 4), ([4, 70], 13), ([2, 300], 40), ([3, 4, 17], 3), ([2, 3, 1], 1) })
+        {
+            int n = lengths.Aggregate((a, b) => a * b); var s = new AttentionSize(1, 4, 2, n, n, 20, 12); var boxes = ByLines(lengths, window, separate, n);
+            Assert.NotNull(boxes.Boxes.Lines);
+            new FlashCase<Plain, BoxPattern, SoftmaxWeights>(s, new(), boxes).Agrees();
+            new FlashCase<Fading, BoxPattern, Logistic>(s, new(0.1f), boxes).Agrees();
+            new FlashCase<Plain, BoxPattern, SoftmaxWeights>(s, new(), boxes) { DLse = GemmTests.Numbers(4 * n, 9) }.AgreesInGradients();
+            new FlashCase<Capped, BoxPattern, Logistic>(s, new(1), boxes).AgreesInGradients(2e-5);
+        }
+    }
+
     static void Width<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct
     {
         var s = new AttentionSize(1, 2, 1, 290, 290, 16, 16); var c = new FlashCase<Fading, BoxPattern, SoftmaxWeights>(s, new(0.1f), Drawn(2, 290, 1));
+        c.Agrees(new Fixed<TLanes, V>()); c.AgreesInGradients(new Fixed<TLanes, V>());
+        c = new(s with { Queries = 323, Keys = 323 }, new(0.1f), ByLines([19, 17], 6, false, 1));
         c.Agrees(new Fixed<TLanes, V>()); c.AgreesInGradients(new Fixed<TLanes, V>());
     }
     [Fact] public void Is_right_in_512_bits() => Width<Lanes512, Vector512<Real>>();

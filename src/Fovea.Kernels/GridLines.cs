@@ -1,0 +1,187 @@
+using System.Runtime.CompilerServices;
+namespace Fovea.Kernels;
+
+/// <summary>
+/// Boxes over tokens that are numbered line by line along the last axis of their grid: what a query sees of a line stands side by side. Attention is cut into blocks of some columns of some lines of queries, and each
+/// block goes through the lines of keys that it sees; of a line, its columns see little more than each of them does.
+/// </summary>
+sealed class GridLines
+{
+    /// <summary>Queries of a block.</summary>
+    public const int Rows = 96;
+    readonly Real[][] place, low, high;
+    // Of all queries of a column: where what they see of a line begins at the earliest and ends at the latest.
+    readonly int[] columnLow, columnHigh;
+    readonly int slab;
+
+    GridLines(Real[][] place, Real[][] low, Real[][] high, int length)
+    {
+        (this.place, this.low, this.high, Length, Lines) = (place, low, high, length, place[0].Length / length);
+        columnLow = new int[length]; columnHigh = new int[length];
+        Array.Fill(columnLow, length);
+        for (int i = 0; i < place[0].Length; i++)
+        {
+            ref int first = ref columnLow[i % length], end = ref columnHigh[i % length];
+            first = Math.Min(first, Math.Clamp((int)low[^1][i], 0, length)); end = Math.Max(end, Math.Clamp((int)high[^1][i], 0, length));
+        }
+        // Lines of one block agree on all axes but the last two, as far as these change at regular distances.
+        slab = Lines;
+        for (int a = 0; a < place.Length - 2; a++) for (int line = 1; line < Lines; line++) if (place[a][line * length] != place[a][0]) { slab = Math.Min(slab, line); break; }
+        if (Lines % slab != 0) slab = Lines;
+    }
+
+    /// <summary>Null if there is one axis or the tokens are numbered otherwise.</summary>
+    public static GridLines? Of(Real[][] place, Real[][] low, Real[][] high)
+    {
+        int axes = place.Length, n = axes == 0 ? 0 : place[0].Length, length = 0;
+        if (axes < 2 || n == 0) return null;
+        while (length < n && place[^1][length] == length && Same(length, 0)) length++;
+        if (length == 0 || n % length != 0) return null;
+        for (int i = 0; i < n; i++) if (place[^1][i] != i % length || !Same(i, i / length * length)) return null;
+        return new(place, low, high, length);
+
+        bool Same(int x, int y)
+        {
+            for (int a = 0; a < axes - 1; a++) if (place[a][x] != place[a][y]) return false;
+            return true;
+        }
+    }
+
+    /// <summary>Tokens of a line, and how many lines there are.</summary>
+    public int Length { get; }
+    public int Lines { get; }
+
+    /// <summary>The blocks for tiles of so many keys: the number of columns that makes what they see together smallest, counting what tiles are too wide.</summary>
+    public Cut CutFor(int wide)
+    {
+        int least = Math.Min(Length, (Rows / 2 + slab - 1) / slab), columns = least, most = 0; double best = double.MaxValue;
+        for (int c = least; c <= Math.Min(Length, Math.Max(least, Rows / 2)); c++)
+        {
+            double cost = 0; int widest = 0;
+            for (int x = 0; x < Length; x += c)
+            {
+                int count = Math.Min(c, Length - x), width = Extent(x, count).Width, places = (width + wide - 1) / wide * wide;
+                cost += count * (width + 1.3 * places); widest = Math.Max(widest, places);
+            }
+            // What is left over of groups of rows, of which there are as many times the columns as lines that see a line.
+            cost *= 1 + (c % 2 == 0 ? 0.25 : 0.35) / c;
+            if (cost <= best) (best, columns, most) = (cost, c, widest);
+        }
+        int middle = Extent(Length / columns / 2 * columns, Math.Min(columns, Length)).First, lanes = wide / 2;
+        int tall = Math.Min(slab, Math.Max(1, Rows / columns)), down = (slab + tall - 1) / tall;
+        return new(columns, (slab + down - 1) / down, slab, down, (Length + columns - 1) / columns, Lines / slab, most, (lanes - middle % lanes) % lanes);
+    }
+
+    (int First, int Width) Extent(int column, int count)
+    {
+        int first = Length, end = 0;
+        for (int x = column; x < Math.Min(Length, column + count); x++) { first = Math.Min(first, columnLow[x]); end = Math.Max(end, columnHigh[x]); }
+        return (first, Math.Max(0, end - first));
+    }
+
+    /// <summary>
+    /// Blocks of Columns × Tall queries: Down of them in a slab of lines, Across in a line. Most is the largest number of places of one. Transposed lines begin with Front empty places, so that what a block in the middle sees
+    /// begins where a register does.
+    /// </summary>
+    public readonly record struct Cut(int Columns, int Tall, int Slab, int Down, int Across, int Slabs, int Most, int Front)
+    {
+        public int Blocks => Slabs * Down * Across;
+        public int Rows => Columns * Tall;
+        /// <summary>Numbers from one row of a transposed line to the next: room for tiles that reach beyond its end, and rows that do not fall on few sets of the cache.</summary>
+        public int Room(int length, int wide) { int room = (Front + length + 2 * wide - 1) / 16 * 16 + 16; return room / 16 % 2 == 0 ? room + 16 : room; }
+    }
+
+    /// <summary>Whether a query sees anything of a line, as far as the axes across lines say.</summary>
+    public bool Sees(int query, int line)
+    {
+        for (int a = 0; a < place.Length - 1; a++) if (!(place[a][line * Length] >= low[a][query] && place[a][line * Length] < high[a][query])) return false;
+        return true;
+    }
+
+    /// <summary>
+    /// One block: its queries are Columns columns from FirstColumn on of Lines lines from FirstLine on, row by row. They see Width keys from column Origin on of Seen lines, for which tiles have Places places.
+    /// </summary>
+    public unsafe struct Block
+    {
+        readonly GridLines grid; readonly int wide;
+        public int FirstLine, Lines, FirstColumn, Columns, Origin, Width, Places, Seen;
+        /// <summary>Of each line that is seen: its number, and the lines [From, To) of queries that see it.</summary>
+        public readonly int* Key, From, To;
+        /// <summary>What each row sees of a line that it sees: places [Low, High), the same for all lines.</summary>
+        public readonly int* Low, High;
+        // What each line of queries sees of each line of keys, and of each line of queries and axis the extremes of its boxes.
+        readonly byte* covers; readonly Real* extremes;
+        /// <summary>0, 1, 2 …: to compare places with.</summary>
+        public readonly Real* Number;
+
+        public Block(GridLines grid, in Cut cut, int wide, Scratch scratch)
+        {
+            this = default; (this.grid, this.wide) = (grid, wide);
+            Key = scratch.TakeInts(grid.Lines); From = scratch.TakeInts(grid.Lines); To = scratch.TakeInts(grid.Lines); Low = scratch.TakeInts(cut.Rows); High = scratch.TakeInts(cut.Rows);
+            covers = (byte*)scratch.TakeInts(((long)grid.Lines * cut.Tall + 3) / 4); extremes = scratch.Take(4L * (grid.place.Length - 1) * cut.Tall); Number = scratch.Take(cut.Most + wide);
+            for (int x = 0; x < cut.Most + wide; x++) Number[x] = x;
+        }
+
+        public readonly int Rows => Lines * Columns;
+        public readonly int Token(int row) => (FirstLine + row / Columns) * grid.Length + FirstColumn + row % Columns;
+        public readonly Cover Cover(int seen, int line) => (Cover)covers[seen * Lines + line];
+        /// <summary>Whether this row sees a line of keys that is seen.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public readonly bool Sees(int seen, int row) => Cover(seen, row / Columns) switch { Kernels.Cover.All => true, Kernels.Cover.None => false, _ => grid.Sees(Token(row), Key[seen]) };
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public void Open(in Cut cut, int block)
+        {
+            int bands = cut.Slabs * cut.Down, band = block % bands, across = block / bands, top = band % cut.Down * cut.Tall, axes = grid.place.Length - 1, length = grid.Length;
+            (FirstLine, Lines, FirstColumn) = (band / cut.Down * cut.Slab + top, Math.Max(0, Math.Min(cut.Tall, cut.Slab - top)), across * cut.Columns);
+            Columns = Math.Min(cut.Columns, length - FirstColumn);
+            int first = length, end = 0;
+            for (int r = 0; r < Rows; r++)
+            {
+                int t = Token(r);
+                Low[r] = Math.Clamp((int)grid.low[^1][t], 0, length); High[r] = Math.Clamp((int)grid.high[^1][t], 0, length);
+                if (Low[r] < High[r]) { first = Math.Min(first, Low[r]); end = Math.Max(end, High[r]); }
+            }
+            Origin = Math.Min(first, length - 1); Width = Math.Max(0, end - Origin); Places = (Width + wide - 1) / wide * wide; Seen = 0;
+            for (int r = 0; r < Rows; r++) (Low[r], High[r]) = Low[r] < High[r] ? (Low[r] - Origin, High[r] - Origin) : (0, 0);
+            if (Width == 0) return;
+            for (int j = 0; j < Lines; j++)
+                for (int a = 0; a < axes; a++)
+                {
+                    Real* e = extremes + 4 * (j * axes + a); (e[0], e[1], e[2], e[3]) = (Real.MaxValue, Real.MinValue, Real.MaxValue, Real.MinValue);
+                    for (int t = Token(j * Columns); t < Token(j * Columns) + Columns; t++)
+                    {
+                        e[0] = Math.Min(e[0], grid.low[a][t]); e[1] = Math.Max(e[1], grid.low[a][t]); e[2] = Math.Min(e[2], grid.high[a][t]); e[3] = Math.Max(e[3], grid.high[a][t]);
+                    }
+                }
+            for (int line = 0; line < grid.Lines; line++)
+            {
+                byte* cover = covers + (long)Seen * Lines;
+                new Span<byte>(cover, Lines).Fill((byte)Kernels.Cover.All);
+                for (int a = 0; a < axes; a++)
+                {
+                    Real p = grid.place[a][line * length]; Real* e = extremes + 4 * a;
+                    for (int j = 0; j < Lines; j++, e += 4 * axes)
+                    {
+                        if (!(p >= e[0] && p < e[3])) cover[j] = (byte)Kernels.Cover.None;
+                        else if (!(p >= e[1] && p < e[2])) cover[j] = Math.Min(cover[j], (byte)Kernels.Cover.Mixed);
+                    }
+                }
+                int from = new Span<byte>(cover, Lines).IndexOfAnyExcept((byte)Kernels.Cover.None);
+                if (from >= 0) { Key[Seen] = line; From[Seen] = from; To[Seen++] = new Span<byte>(cover, Lines).LastIndexOfAnyExcept((byte)Kernels.Cover.None) + 1; }
+            }
+        }
+
+        /// <summary>Fills the places that a row does not see of some lines that follow each other from at on.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public readonly void Hide<TLanes, V>(Real* at, int lines, int row, Real value) where TLanes : struct, ILanes<V> where V : struct
+        {
+            int w = TLanes.Count, low = Low[row], high = High[row], open = Math.Min(Places, (low + w - 1) / w * w), shut = Math.Max(open, high / w * w); nint places = Places; V l = TLanes.Set(low), h = TLanes.Set(high), v = TLanes.Set(value);
+            for (int x = open > 0 ? 0 : shut; x < Places; x = x + w == open ? shut : x + w)
+            {
+                V i = TLanes.Load(Number + x); Real* p = at + x;
+                for (int line = 0; line < lines; line++, p += places) TLanes.Store(p, TLanes.IfLess(i, l, v, TLanes.IfLess(i, h, TLanes.Load(p), v)));
+            }
+        }
+    }
+}
