@@ -4,13 +4,13 @@ using Fovea.Models;
 namespace Fovea.Claims;
 
 /// <summary>
-/// Four-layer decoders of 32 channels on order-2 text with needles and questions about them, equal parameters, batches and steps: standard attention; and no mixing, approximate, non-approximate and maps from random vectors
+/// Four-layer decoders of 48 channels on order-2 text with needles and questions about them, equal parameters, batches and steps: standard attention; and no mixing, approximate, non-approximate and maps from random vectors
 /// in all layers, and hybrids with two of them. Ablated: the maps that should not depend on the input do, and standard attention stands in for every simpler mixer.
 /// </summary>
 [Paper("deconstructing-attention")]
 public static class Deconstructing
 {
-    const int Length = 96, Steps = 200, Rows = 8;
+    const int Length = 96, Steps = 300, Rows = 8;
     static MarkedText Text(ClaimRun run) => new(run.Rng["table"], Length, keys: 4, values: 8, questions: 8, every: 1, spread: 16);
     static ModelConfig Config(ClaimRun run) => new(Text(run).Vocabulary, 48, 4, 3) { Hidden = 64, Length = Length };
 
