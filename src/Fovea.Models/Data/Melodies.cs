@@ -24,12 +24,12 @@ public static class MusicEvents
 }
 
 /// <summary>
-/// Made-up melodies in rondo form A B A C A D …: a section is a motif of seven notes, twice transposed; A is the same each time, note for note. A note is three events:
+/// Made-up melodies in rondo form A B A C A D …: a section is a motif of five notes and the same transposed; A is the same each time, note for note. A note is three events:
 /// on, a wait, off. Every place is a target. Key, motifs, rhythms and transpositions are drawn per row.
 /// </summary>
 public sealed class Melodies(int length = 192) : Source
 {
-    const int Notes = 7, Turns = 3;
+    const int Notes = 5, Turns = 2;
     /// <summary>Events of one section.</summary>
     public const int Section = 3 * Notes * Turns;
     public override int Length { get; } = length >= 1 ? length : throw new ArgumentOutOfRangeException(nameof(length), length, "length must be at least 1");
