@@ -17,7 +17,7 @@ static class LlaPaper
     [Claim("values that are four linear maps in four sectors: its error, with the best of six temperatures and three ridges, is at most 0.85 of the better one of softmax attention and a global affine ridge fit, each at its best", Quick = true)]
     static Evidence Regression(ClaimRun run)
     {
-        const int d = 8, e = 4, n = 512, queries = 40, draws = 20; double[] temperatures = [1, 2, 4, 8, 16, 32], ridges = [1e-3, 1e-2, 1e-1]; using var scope = Scope.NoGrad();
+        const int d = 8, e = 4, n = 2048, queries = 40, draws = 20; double[] temperatures = [1, 2, 4, 8, 16, 32], ridges = [1e-3, 1e-2, 1e-1]; using var scope = Scope.NoGrad();
         Tensor k = Unit(run.Rng["keys"], [1, draws, n, d]), q = Unit(run.Rng["queries"], [1, draws, queries, d]);
         Tensor maps = Tensor.Normal(run.Rng["maps"], [draws, 4, e, d]), sides = Tensor.Normal(run.Rng["sides"], [draws, 2, d]);
         Tensor Values(Tensor x, double noise)
