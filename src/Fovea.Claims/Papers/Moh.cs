@@ -4,15 +4,15 @@ using Fovea.Models;
 namespace Fovea.Claims;
 
 /// <summary>
-/// Two-layer byte models of 64 channels and 8 heads on grammar text with recall lines: all heads, MoH with three quarters of them (3 shared, 3 of 5 chosen), six fixed heads, and MoH without its
+/// Two-layer models of ASCII text with 64 channels and 8 heads on grammar text with recall lines: all heads, MoH with three quarters of them (3 shared, 3 of 5 chosen), six fixed heads, and MoH without its
 /// balance loss; same steps and batches. Ablated: heads are not chosen, the first six are always on and the others are computed and thrown away; and there is no balance loss.
 /// </summary>
 [Paper("moh")]
 public static class Moh
 {
-    const int Heads = 8, Shared = 3, Routed = 5, Top = 3, Length = 96, Steps = 1500;
-    const double Rate = 2e-3;
-    static readonly ModelConfig Small = new(256, 64, 2, Heads) { Hidden = 128, Length = Length };
+    const int Heads = 8, Shared = 3, Routed = 5, Top = 3, Length = 96, Steps = 3000;
+    const double Rate = 4e-3;
+    static readonly ModelConfig Small = new(128, 64, 2, Heads) { Hidden = 128, Length = Length };
     static readonly GrammarText Text = new(Length);
 
     /// <summary>The first six heads alone; the outputs of the others count as zero.</summary>

@@ -1,6 +1,6 @@
 namespace Fovea.Units;
 
-public class PoolTests
+public class MemoryPoolTests
 {
     // A thread of its own, whose pool starts empty.
     static T Alone<T>(Func<T> run)
