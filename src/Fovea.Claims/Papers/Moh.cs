@@ -110,7 +110,7 @@ public static class Moh
         var trained = run.Trained("moh-all", () => throw new InvalidOperationException("trained above")); var copy = Weights.From(trained.All.ToDictionary(p => p.Key, p => Tensor.From(p.Value.Span, p.Value.Shape)));
         Mixer tuned = run.Ablated ? (_, c, w) => new SixHeads(c, w) : (_, c, w) => new MohTunedAttention(c, w, 4, 2, straightThrough: true);
         double after = SmallRuns.Loss(SmallRuns.Train(run, "moh-tuned" + (run.Ablated ? "-six" : ""), Small, Text, 50, 8, 1e-3, tuned, copy), held);
-        var counts = new double[256]; foreach (var b in held) foreach (int t in b.Targets) counts[t]++;
+        var counts = new double[128]; foreach (var b in held) foreach (int t in b.Targets) counts[t]++;
         double sum = counts.Sum(), unigram = -counts.Where(n => n > 0).Sum(n => n / sum * Math.Log(n / sum));
         return Evidence.AtLeast((unigram - after) / (unigram - all), 0.95, "", $"share of the loss reduction over unigrams ({unigram:f2} nats) that is left after 50 steps");
     }

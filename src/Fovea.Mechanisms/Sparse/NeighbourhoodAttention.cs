@@ -3,8 +3,8 @@ namespace Fovea.Mechanisms;
 
 /// <summary>
 /// Attention within windows on a grid of tokens. Without <paramref name="grid"/> the tokens are a line; "16x16" or "4x8x8" makes them an image or a video, row by row. Every axis has the same window, stride
-/// and dilation, a window larger than an axis is cut to it, and under Causal = true every axis looks back only. Tokens are put into an order in which neighbours stand together, and the ordinary fused kernel
-/// skips the tiles that no query of a tile sees. A context other than the input is seen as a whole.
+/// and dilation, a window larger than an axis is cut to it, and under Causal = true every axis looks back only. Interleaved axes of a dilation are put one after the other, and the fused kernel
+/// goes through the lines of keys that a block of queries sees. A context other than the input is seen as a whole.
 /// </summary>
 public abstract class GridAttention(AttentionConfig c, Weights w, int window, int stride, int dilation, string grid) : HeadAttention(c, w)
 {
