@@ -4,16 +4,16 @@ using Fovea.Models;
 namespace Fovea.Claims;
 
 /// <summary>
-/// Two-layer models of ASCII text with 64 channels and 8 heads on grammar text with lines of notes: all heads, MoH with three quarters of them (3 shared, 3 of 5 chosen), six fixed heads, and MoH without its
-/// balance loss; same steps and batches. Ablated: heads are not chosen, the first six are always on and the others are computed and thrown away; and there is no balance loss.
+/// Two-layer byte models of 64 channels and 8 heads: all heads, MoH with three quarters of them (3 shared, 3 of 5 chosen) and six fixed heads on sentences and notes; two MoH more on text that also asks for the notes, with balance loss and
+/// without, to see which heads tokens use; same steps and batches. Ablated: heads are not chosen, the first six are always on and the others are computed and thrown away; and there is no balance loss.
 /// </summary>
 [Paper("moh")]
 public static class Moh
 {
-    const int Heads = 8, Shared = 3, Routed = 5, Top = 3, Length = 96, Steps = 2000;
-    const double Rate = 4e-3;
-    static readonly ModelConfig Small = new(128, 64, 2, Heads) { Hidden = 128, Length = Length };
-    static readonly GrammarText Text = new(Length, recall: false);
+    const int Heads = 8, Shared = 3, Routed = 5, Top = 3, Length = 96, Steps = 1500;
+    const double Rate = 4e-3, Slow = 2e-3;
+    static readonly ModelConfig Small = new(256, 64, 2, Heads) { Hidden = 128, Length = Length };
+    static readonly GrammarText Text = new(Length, recall: false), Recalled = new(Length);
 
     /// <summary>The first six heads alone; the outputs of the others count as zero.</summary>
     sealed class SixHeads(AttentionConfig c, Weights w) : SoftmaxAttention<Plain>(c, w, new())
@@ -27,8 +27,8 @@ public static class Moh
     }
     static DecoderModel All(ClaimRun run) => SmallRuns.Train(run, "moh-all", Small, Text, Steps, 8, Rate);
     static DecoderModel Six(ClaimRun run) => SmallRuns.Train(run, "moh-six", Small, Text, Steps, 8, Rate, mixer: (_, c, w) => new SixHeads(c, w));
-    static DecoderModel Mixed(ClaimRun run) => run.Ablated ? Six(run) : Chosen(run, 0.01);
-    static DecoderModel Chosen(ClaimRun run, double balance) => SmallRuns.Train(run, "moh-" + balance, Small, Text, Steps, 8, Rate, mixer: (_, c, w) => new MohAttention(c, w, Shared, Top, balance));
+    static DecoderModel Mixed(ClaimRun run) => run.Ablated ? Six(run) : Chosen(run, 0.01, Text, Rate);
+    static DecoderModel Chosen(ClaimRun run, double balance, GrammarText text, double rate) => SmallRuns.Train(run, $"moh-{balance}-{rate}", Small, text, Steps, 8, rate, mixer: (_, c, w) => new MohAttention(c, w, Shared, Top, balance));
 
     [Claim("With all heads on and gates of one, it is multi-head attention; rows that are not chosen cost nothing and change nothing", Quick = true)]
     public static Evidence IsExact(ClaimRun run)
@@ -46,7 +46,8 @@ public static class Moh
 
     /// <summary>
     /// Not shown: that it is better. The catalogue also asks for no more loss than six fixed heads. Heads hardly matter to a model of this size (six fixed ones lose as much as all, to within
-    /// 0.005 nats on eight calibration models, with 32 to 96 channels in two or three layers), so there is nothing for the choice to win; what is asked is that it costs at most 0.01.
+    /// 0.005 nats on eight calibration models, with 32 to 96 channels in two or three layers), so there is nothing for the choice to win; what is asked is that it costs at most 0.01. On text that also asks for notes, whose values no model
+    /// of this size learns, agreement is learned later and at other times: there it cost 0.004 to 0.014 after as many steps.
     /// </summary>
     [Claim("With three quarters of its heads it predicts to within 0.01 nats of all of them and of six fixed ones")]
     public static Evidence Loss(ClaimRun run)
@@ -59,7 +60,7 @@ public static class Moh
     [Claim("The balance loss spreads tokens over the routed heads, and lines of different kinds use different heads")]
     public static Evidence Usage(ClaimRun run)
     {
-        var (load, apart) = Use(run, Chosen(run, run.Ablated ? 0 : 0.01)); var (free, _) = Use(run, Chosen(run, 0));
+        var (load, apart) = Use(run, Chosen(run, run.Ablated ? 0 : 0.01, Recalled, Slow)); var (free, _) = Use(run, Chosen(run, 0, Recalled, Slow));
         return Evidence.All(Evidence.AtMost(load, 1.6, "", "busiest routed head over the mean"), Evidence.AtLeast(free - load, 0.1, "", $"the same without balance loss ({free:f2}), beyond it"),
             Evidence.AtLeast(apart, 0.05, "", "Jensen–Shannon distance of head usage, sentences and notes, in the layer where it is largest"));
     }
@@ -67,7 +68,7 @@ public static class Moh
     // The largest load over all layers, and the largest distance of usage.
     static (double Load, double Apart) Use(ClaimRun run, DecoderModel model)
     {
-        var text = Text.Batch(run.Rng["usage"], 0, 32); string[] names = [.. Enumerable.Range(0, Small.Layers).Select(l => $"blocks.{l}.attn.gate")]; var capture = new Capture(names);
+        var text = Recalled.Batch(run.Rng["usage"], 0, 32); string[] names = [.. Enumerable.Range(0, Small.Layers).Select(l => $"blocks.{l}.attn.gate")]; var capture = new Capture(names);
         using (Scope.NoGrad()) model.Forward(text.Inputs, text.Size, new Pass { Probe = capture });
         double load = 0, apart = 0; bool[] note = Notes(text);
         foreach (string name in names)
@@ -90,14 +91,14 @@ public static class Moh
         return (load, apart);
     }
 
-    // Lines that begin with "note" keep values; the others are sentences.
+    // Lines that begin with "note" or "recall" keep and ask for values; the others are sentences.
     static bool[] Notes(Batch text)
     {
         var y = new bool[text.Inputs.Length];
         for (int b = 0; b < text.Size; b++)
             for (int i = 0, start = 0; i < Length; i++)
             {
-                y[b * Length + i] = text.Input(b)[start] == 'n';
+                y[b * Length + i] = text.Input(b)[start] is 'n' or 'r';
                 if (text.Input(b)[i] == '\n') start = i + 1;
             }
         return y;
@@ -110,7 +111,7 @@ public static class Moh
         var trained = run.Trained("moh-all", () => throw new InvalidOperationException("trained above")); var copy = Weights.From(trained.All.ToDictionary(p => p.Key, p => Tensor.From(p.Value.Span, p.Value.Shape)));
         Mixer tuned = run.Ablated ? (_, c, w) => new SixHeads(c, w) : (_, c, w) => new MohTunedAttention(c, w, 4, 2, straightThrough: true);
         double after = SmallRuns.Loss(SmallRuns.Train(run, "moh-tuned" + (run.Ablated ? "-six" : ""), Small, Text, 50, 8, 1e-3, tuned, copy), held);
-        var counts = new double[128]; foreach (var b in held) foreach (int t in b.Targets) counts[t]++;
+        var counts = new double[256]; foreach (var b in held) foreach (int t in b.Targets) counts[t]++;
         double sum = counts.Sum(), unigram = -counts.Where(n => n > 0).Sum(n => n / sum * Math.Log(n / sum));
         return Evidence.AtLeast((unigram - after) / (unigram - all), 0.95, "", $"share of the loss reduction over unigrams ({unigram:f2} nats) that is left after 50 steps");
     }
