@@ -10,8 +10,8 @@ namespace Fovea.Claims;
 [Paper("moh")]
 public static class Moh
 {
-    const int Heads = 8, Shared = 3, Routed = 5, Top = 3, Length = 96, Steps = 1500;
-    const double Rate = 4e-3, Slow = 2e-3;
+    const int Heads = 8, Shared = 3, Routed = 5, Top = 3, Length = 96, Steps = 3000;
+    const double Rate = 4e-3;
     static readonly ModelConfig Small = new(256, 64, 2, Heads) { Hidden = 128, Length = Length };
     static readonly GrammarText Text = new(Length, recall: false), Recalled = new(Length);
 
@@ -27,8 +27,9 @@ public static class Moh
     }
     static DecoderModel All(ClaimRun run) => SmallRuns.Train(run, "moh-all", Small, Text, Steps, 8, Rate);
     static DecoderModel Six(ClaimRun run) => SmallRuns.Train(run, "moh-six", Small, Text, Steps, 8, Rate, mixer: (_, c, w) => new SixHeads(c, w));
-    static DecoderModel Mixed(ClaimRun run) => run.Ablated ? Six(run) : Chosen(run, 0.01, Text, Rate);
-    static DecoderModel Chosen(ClaimRun run, double balance, GrammarText text, double rate) => SmallRuns.Train(run, $"moh-{balance}-{rate}", Small, text, Steps, 8, rate, mixer: (_, c, w) => new MohAttention(c, w, Shared, Top, balance));
+    static DecoderModel Mixed(ClaimRun run) => run.Ablated ? Six(run) : SmallRuns.Train(run, "moh-chosen", Small, Text, Steps, 8, Rate, Choosing(0.01));
+    static DecoderModel Asked(ClaimRun run, double balance) => SmallRuns.Train(run, "moh-asked-" + balance, Small, Recalled, 1500, 8, 2e-3, Choosing(balance));
+    static Mixer Choosing(double balance) => (_, c, w) => new MohAttention(c, w, Shared, Top, balance);
 
     [Claim("With all heads on and gates of one, it is multi-head attention; rows that are not chosen cost nothing and change nothing", Quick = true)]
     public static Evidence IsExact(ClaimRun run)
@@ -60,7 +61,7 @@ public static class Moh
     [Claim("The balance loss spreads tokens over the routed heads, and lines of different kinds use different heads")]
     public static Evidence Usage(ClaimRun run)
     {
-        var (load, apart) = Use(run, Chosen(run, run.Ablated ? 0 : 0.01, Recalled, Slow)); var (free, _) = Use(run, Chosen(run, 0, Recalled, Slow));
+        var (load, apart) = Use(run, Asked(run, run.Ablated ? 0 : 0.01)); var (free, _) = Use(run, Asked(run, 0));
         return Evidence.All(Evidence.AtMost(load, 1.6, "", "busiest routed head over the mean"), Evidence.AtLeast(free - load, 0.1, "", $"the same without balance loss ({free:f2}), beyond it"),
             Evidence.AtLeast(apart, 0.05, "", "Jensen–Shannon distance of head usage, sentences and notes, in the layer where it is largest"));
     }
