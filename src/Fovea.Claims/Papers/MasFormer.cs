@@ -5,7 +5,7 @@ namespace Fovea.Claims;
 
 /// <summary>
 /// Four-layer models of 48 channels and 4 heads on rows of 192 tokens; needles 80 to 180 tokens before the questions, where a stack of windows of 16 reaches back 60. The filler is an order-2 chain of four symbols,
-/// which 600 steps suffice to learn: of eight, the losses of equally good models still lie 4 % apart then. All layers full, none, the first one, the last one. Ablated: no layer is full.
+/// which after 600 steps all models predict within 2 % alike; of eight, 4 % still lay between equally good ones. All layers full, none, the first one, the last one. Ablated: no layer is full.
 /// </summary>
 [Paper("masformer")]
 public static class MasFormer
