@@ -4,16 +4,16 @@ using Fovea.Models;
 namespace Fovea.Claims;
 
 /// <summary>
-/// Two-layer byte models of 64 channels and 8 heads: all heads, MoH with three quarters of them (3 shared, 3 of 5 chosen) and six fixed heads on sentences and notes; two MoH more on text that also asks for the notes, with balance loss and
-/// without, to see which heads tokens use; same steps and batches. Ablated: heads are not chosen, the first six are always on and the others are computed and thrown away; and there is no balance loss.
+/// Two-layer byte models of 64 channels and 8 heads on grammar text with recall lines: all heads, MoH with three quarters of them (3 shared, 3 of 5 chosen), six fixed heads, and MoH without its
+/// balance loss; same steps and batches. Ablated: heads are not chosen, the first six are always on and the others are computed and thrown away; and there is no balance loss.
 /// </summary>
 [Paper("moh")]
 public static class Moh
 {
-    const int Heads = 8, Shared = 3, Routed = 5, Top = 3, Length = 96, Steps = 3000;
-    const double Rate = 4e-3;
+    const int Heads = 8, Shared = 3, Routed = 5, Top = 3, Length = 96, Steps = 1500;
+    const double Rate = 2e-3;
     static readonly ModelConfig Small = new(256, 64, 2, Heads) { Hidden = 128, Length = Length };
-    static readonly GrammarText Text = new(Length, recall: false), Recalled = new(Length);
+    static readonly GrammarText Text = new(Length);
 
     /// <summary>The first six heads alone; the outputs of the others count as zero.</summary>
     sealed class SixHeads(AttentionConfig c, Weights w) : SoftmaxAttention<Plain>(c, w, new())
@@ -27,9 +27,8 @@ public static class Moh
     }
     static DecoderModel All(ClaimRun run) => SmallRuns.Train(run, "moh-all", Small, Text, Steps, 8, Rate);
     static DecoderModel Six(ClaimRun run) => SmallRuns.Train(run, "moh-six", Small, Text, Steps, 8, Rate, mixer: (_, c, w) => new SixHeads(c, w));
-    static DecoderModel Mixed(ClaimRun run) => run.Ablated ? Six(run) : SmallRuns.Train(run, "moh-chosen", Small, Text, Steps, 8, Rate, Choosing(0.01));
-    static DecoderModel Asked(ClaimRun run, double balance) => SmallRuns.Train(run, "moh-asked-" + balance, Small, Recalled, 1500, 8, 2e-3, Choosing(balance));
-    static Mixer Choosing(double balance) => (_, c, w) => new MohAttention(c, w, Shared, Top, balance);
+    static DecoderModel Mixed(ClaimRun run) => run.Ablated ? Six(run) : Chosen(run, 0.01);
+    static DecoderModel Chosen(ClaimRun run, double balance) => SmallRuns.Train(run, "moh-" + balance, Small, Text, Steps, 8, Rate, mixer: (_, c, w) => new MohAttention(c, w, Shared, Top, balance));
 
     [Claim("With all heads on and gates of one, it is multi-head attention; rows that are not chosen cost nothing and change nothing", Quick = true)]
     public static Evidence IsExact(ClaimRun run)
@@ -47,8 +46,8 @@ public static class Moh
 
     /// <summary>
     /// Not shown: that it is better. The catalogue also asks for no more loss than six fixed heads. Heads hardly matter to a model of this size (six fixed ones lose as much as all, to within
-    /// 0.005 nats on eight calibration models, with 32 to 96 channels in two or three layers), so there is nothing for the choice to win; what is asked is that it costs at most 0.01. On text that also asks for notes, whose values no model
-    /// of this size learns, agreement is learned later and at other times: there it cost 0.004 to 0.014 after as many steps.
+    /// 0.005 nats on eight calibration models, with 32 to 96 channels in two or three layers), so there is nothing for the choice to win; what is asked is that it costs at most 0.01.
+    /// It does on the recorded seeds, but not on every one (0.014 on seed 21): models trained alike differ by about 0.005 nats. Tried: text without recalled notes (0.003 and 0.005 after 1,500 steps, 0.001 to 0.009 after 3,000), a rate of 4e-3.
     /// </summary>
     [Claim("With three quarters of its heads it predicts to within 0.01 nats of all of them and of six fixed ones")]
     public static Evidence Loss(ClaimRun run)
@@ -61,7 +60,7 @@ public static class Moh
     [Claim("The balance loss spreads tokens over the routed heads, and lines of different kinds use different heads")]
     public static Evidence Usage(ClaimRun run)
     {
-        var (load, apart) = Use(run, Asked(run, run.Ablated ? 0 : 0.01)); var (free, _) = Use(run, Asked(run, 0));
+        var (load, apart) = Use(run, Chosen(run, run.Ablated ? 0 : 0.01)); var (free, _) = Use(run, Chosen(run, 0));
         return Evidence.All(Evidence.AtMost(load, 1.6, "", "busiest routed head over the mean"), Evidence.AtLeast(free - load, 0.1, "", $"the same without balance loss ({free:f2}), beyond it"),
             Evidence.AtLeast(apart, 0.05, "", "Jensen–Shannon distance of head usage, sentences and notes, in the layer where it is largest"));
     }
@@ -69,7 +68,7 @@ public static class Moh
     // The largest load over all layers, and the largest distance of usage.
     static (double Load, double Apart) Use(ClaimRun run, DecoderModel model)
     {
-        var text = Recalled.Batch(run.Rng["usage"], 0, 32); string[] names = [.. Enumerable.Range(0, Small.Layers).Select(l => $"blocks.{l}.attn.gate")]; var capture = new Capture(names);
+        var text = Text.Batch(run.Rng["usage"], 0, 32); string[] names = [.. Enumerable.Range(0, Small.Layers).Select(l => $"blocks.{l}.attn.gate")]; var capture = new Capture(names);
         using (Scope.NoGrad()) model.Forward(text.Inputs, text.Size, new Pass { Probe = capture });
         double load = 0, apart = 0; bool[] note = Notes(text);
         foreach (string name in names)
