@@ -30,7 +30,7 @@ readonly unsafe struct FlashBackwardMemory<TLanes, V> where TLanes : struct, ILa
             Pack.Transposed(data.V + (first + t * wide) * s.ValueDim, s.ValueDim, n, s.ValueDim, VT + (nint)t * wide * s.ValueDim, wide);
         }
         KP = scratch.Take((long)keys * D);
-        Panels(data.K + first * s.Dim, s.Dim, s.Dim, keys, KP, keys);
+        Pack.Panels<TLanes, V>(data.K + first * s.Dim, s.Dim, s.Dim, keys, KP, keys);
         DK = scratch.Take((long)keys * D); DV = scratch.Take((long)keys * E);
         for (int j = 0; j < keys; j++) { new Span<Real>(DK + (nint)j * D, D).Clear(); new Span<Real>(DV + (nint)j * E, E).Clear(); }
         Q = scratch.Take((long)rows * D); DQ = scratch.Take((long)rows * D); DO = scratch.Take((long)rows * E); QP = scratch.Take((long)rows * D); DOP = scratch.Take((long)rows * E);
@@ -42,7 +42,7 @@ readonly unsafe struct FlashBackwardMemory<TLanes, V> where TLanes : struct, ILa
     {
         for (int r = 0; r < n; r++) FlashRows.Scale<TLanes, V>(data.Q + (row + r) * s.Dim, s.Scale, Q + (nint)r * D, s.Dim, D);
         Pack.Straight<TLanes, V>(data.DO + row * s.ValueDim, s.ValueDim, s.ValueDim, n, DO, E, 0);
-        Panels(Q, D, D, n, QP, rows); Panels(DO, E, E, n, DOP, rows);
+        Pack.Panels<TLanes, V>(Q, D, D, n, QP, rows); Pack.Panels<TLanes, V>(DO, E, E, n, DOP, rows);
         new Span<Real>(DQ, n * D).Clear();
     }
 
@@ -54,12 +54,6 @@ readonly unsafe struct FlashBackwardMemory<TLanes, V> where TLanes : struct, ILa
     /// <summary>From one panel of keys to the next, and from one of queries or dO.</summary>
     public nint KStep => (nint)2 * TLanes.Count * (High - Low);
     public nint QueryStep => (nint)2 * TLanes.Count * rows;
-
-    static void Panels(Real* x, nint ld, int columns, int n, Real* to, int capacity)
-    {
-        int wide = 2 * TLanes.Count;
-        for (int c = 0; c < columns; c += wide) Pack.Straight<TLanes, V>(x + c, ld, Math.Min(wide, columns - c), n, to + (nint)c * capacity, wide, 0);
-    }
 
     /// <summary>Zeros in places [from, to) of some rows of P and dS.</summary>
     public void Clear(int row, int height, int from, int to, int stride)

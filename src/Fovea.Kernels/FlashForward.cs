@@ -50,8 +50,7 @@ readonly unsafe struct FlashForward<TScore, TPattern, TWeights>(AttentionSize s,
                     Pack.Transposed(f.k + ((long)head * s.KeyRows + t * wide) * s.Dim, s.Dim, Math.Min(wide, s.Keys - t * wide), s.Dim, kt + ((long)head * tiles + t) * wide * s.Dim, wide);
                 long key = (long)head * s.KeyRows + first * wide; int keys = Math.Min(s.Keys, last * wide) - first * wide;
                 // Panels are read from end to end; columns of whole rows would fall on few sets of the cache.
-                for (int c = 0; c < padded; c += wide)
-                    Pack.Straight<TLanes, V>(f.v + key * s.ValueDim + c, s.ValueDim, Math.Min(wide, s.ValueDim - c), keys, values + (long)head * s.Keys * padded + ((long)c * s.Keys + (long)first * wide * wide), wide, 0);
+                Pack.Panels<TLanes, V>(f.v + key * s.ValueDim, s.ValueDim, s.ValueDim, keys, values + (long)head * s.Keys * padded + (long)first * wide * wide, s.Keys);
             }
         }
     }

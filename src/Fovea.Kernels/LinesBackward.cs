@@ -13,11 +13,17 @@ readonly unsafe struct LinesBackward<TScore, TWeights>(AttentionSize s, GridLine
     static bool IsPlain => typeof(TScore) == typeof(Plain);
 
     /// <summary>Keys and values of all heads, transposed line by line, and keys in panels; row lengths of what is read in whole registers.</summary>
-    readonly struct Memory(Scratch scratch, in AttentionSize s, GridLines grid, in GridLines.Cut cut, int wide)
+    readonly struct Memory
     {
-        public readonly int Front = cut.Front, Room = cut.Room(grid.Length, wide), D = (s.Dim + wide - 1) / wide * wide, E = (s.ValueDim + wide - 1) / wide * wide;
-        public readonly Real* KT = scratch.Take(((long)s.Batch * s.KvHeads * grid.Lines * s.Dim + 1) * cut.Room(grid.Length, wide)), VT = scratch.Take(((long)s.Batch * s.KvHeads * grid.Lines * s.ValueDim + 1) * cut.Room(grid.Length, wide));
-        public readonly Real* KP = scratch.Take((long)s.Batch * s.KvHeads * s.Keys * ((s.Dim + wide - 1) / wide * wide));
+        public readonly int Front, Room, D, E;
+        public readonly Real* KT, VT, KP;
+
+        public Memory(Scratch scratch, in AttentionSize s, GridLines grid, in GridLines.Cut cut, int wide)
+        {
+            long heads = (long)s.Batch * s.KvHeads, lines = heads * grid.Lines;
+            (Front, Room, D, E) = (cut.Front, cut.Room(grid.Length, wide), (s.Dim + wide - 1) / wide * wide, (s.ValueDim + wide - 1) / wide * wide);
+            KT = scratch.Take((lines * s.Dim + 1) * Room); VT = scratch.Take((lines * s.ValueDim + 1) * Room); KP = scratch.Take(heads * s.Keys * D);
+        }
     }
 
     public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct
@@ -65,7 +71,7 @@ readonly unsafe struct LinesBackward<TScore, TWeights>(AttentionSize s, GridLine
                 int head = x / f.grid.Lines; long first = x % f.grid.Lines * (long)length, key = (long)head * s.KeyRows + first;
                 Pack.Transposed(f.data.K + key * s.Dim, s.Dim, length, s.Dim, m.KT + (long)x * s.Dim * m.Room + m.Front, m.Room);
                 Pack.Transposed(f.data.V + key * s.ValueDim, s.ValueDim, length, s.ValueDim, m.VT + (long)x * s.ValueDim * m.Room + m.Front, m.Room);
-                LinesForward<TScore, TWeights>.Panels<TLanes, V>(f.data.K + key * s.Dim, s.Dim, length, m.KP + (long)head * s.Keys * m.D + first * wide, s.Keys);
+                Pack.Panels<TLanes, V>(f.data.K + key * s.Dim, s.Dim, s.Dim, length, m.KP + (long)head * s.Keys * m.D + first * wide, s.Keys);
             }
         }
     }
@@ -135,7 +141,7 @@ readonly unsafe struct LinesBackward<TScore, TWeights>(AttentionSize s, GridLine
                 t.Lse[r] = f.data.Lse[row];
                 t.Delta[r] = RowProduct.Dot<TLanes, V>(grad, f.data.O + row * s.ValueDim, s.ValueDim) - (f.data.DLse is null ? 0 : f.data.DLse[row]);
             }
-            LinesForward<TScore, TWeights>.Panels<TLanes, V>(t.Q, m.D, n, t.QP, n); LinesForward<TScore, TWeights>.Panels<TLanes, V>(t.DO, m.E, n, t.DOP, n);
+            Pack.Panels<TLanes, V>(t.Q, m.D, m.D, n, t.QP, n); Pack.Panels<TLanes, V>(t.DO, m.E, m.E, n, t.DOP, n);
             new Span<Real>(t.DQ, n * m.D).Clear();
             for (int i = 0; i < b.Seen; i++)
             {

@@ -34,16 +34,9 @@ readonly unsafe struct LinesForward<TScore, TWeights>(AttentionSize s, GridLines
             {
                 int head = x / f.grid.Lines; long first = x % f.grid.Lines * (long)length, key = (long)head * s.KeyRows + first;
                 Pack.Transposed(f.k + key * s.Dim, s.Dim, length, s.Dim, keys + (long)x * s.Dim * room + front, room);
-                Panels<TLanes, V>(f.v + key * s.ValueDim, s.ValueDim, length, values + (long)head * s.Keys * padded + first * wide, s.Keys);
+                Pack.Panels<TLanes, V>(f.v + key * s.ValueDim, s.ValueDim, s.ValueDim, length, values + (long)head * s.Keys * padded + first * wide, s.Keys);
             }
         }
-    }
-
-    /// <summary>Rows of size numbers into panels two registers wide, each of capacity rows.</summary>
-    public static void Panels<TLanes, V>(Real* x, int size, int rows, Real* to, long capacity) where TLanes : struct, ILanes<V> where V : struct
-    {
-        int wide = 2 * TLanes.Count;
-        for (int c = 0; c < size; c += wide) Pack.Straight<TLanes, V>(x + c, size, Math.Min(wide, size - c), rows, to + c * capacity, wide, 0);
     }
 
     readonly struct Blocks<TLanes, V>(LinesForward<TScore, TWeights> f, Real* keys, Real* values, int room, int padded, GridLines.Cut cut, int share) : IRows where TLanes : struct, ILanes<V> where V : struct

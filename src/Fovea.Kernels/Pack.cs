@@ -37,6 +37,13 @@ static unsafe class Pack
         }
     }
 
+    /// <summary>Rows of so many columns into panels two registers wide, each with room for capacity rows.</summary>
+    public static void Panels<TLanes, V>(Real* src, nint ld, int columns, int rows, Real* dst, long capacity) where TLanes : struct, ILanes<V> where V : struct
+    {
+        int wide = 2 * TLanes.Count;
+        for (int c = 0; c < columns; c += wide) Straight<TLanes, V>(src + c, ld, Math.Min(wide, columns - c), rows, dst + c * capacity, wide, 0);
+    }
+
     /// <summary>dst[k·width + i] = src[i·ld + k] for i below rows, 0 from there to width.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Transposed(Real* src, nint ld, int rows, nint count, Real* dst, int width)
