@@ -8,11 +8,13 @@ namespace Fovea.Kernels;
 sealed class GridLines
 {
     /// <summary>Queries of a block.</summary>
-    public const int Rows = 96;
+    const int Rows = 256;
+    /// <summary>What it costs to pack one key, in pairs of query and key.</summary>
+    const double Packing = 8;
     readonly Real[][] place, low, high;
     // Of all queries of a column: where what they see of a line begins at the earliest and ends at the latest.
     readonly int[] columnLow, columnHigh;
-    readonly int slab;
+    readonly int slab, deep;
 
     GridLines(Real[][] place, Real[][] low, Real[][] high, int length)
     {
@@ -28,6 +30,10 @@ sealed class GridLines
         slab = Lines;
         for (int a = 0; a < place.Length - 2; a++) for (int line = 1; line < Lines; line++) if (place[a][line * length] != place[a][0]) { slab = Math.Min(slab, line); break; }
         if (Lines % slab != 0) slab = Lines;
+        // How many lines that follow each other a query in the middle sees.
+        int middle = Lines / 2 * length + length / 2;
+        for (int line = 0, run = 0; line < Lines; line++) deep = Math.Max(deep, run = Sees(middle, line) ? run + 1 : 0);
+        deep = Math.Max(deep, 1);
     }
 
     /// <summary>Null if there is one axis or the tokens are numbered otherwise.</summary>
@@ -51,25 +57,26 @@ sealed class GridLines
     public int Length { get; }
     public int Lines { get; }
 
-    /// <summary>The blocks for tiles of so many keys: the number of columns that makes what they see together smallest, counting what tiles are too wide.</summary>
-    public Cut CutFor(int wide)
+    /// <summary>The blocks for registers of so many numbers: the number of columns that makes the places that they see together fewest, counting what packing the keys and rows left over cost.</summary>
+    public Cut CutFor(int lanes)
     {
-        int least = Math.Min(Length, (Rows / 2 + slab - 1) / slab), columns = least, most = 0; double best = double.MaxValue;
-        for (int c = least; c <= Math.Min(Length, Math.Max(least, Rows / 2)); c++)
+        int columns = 1, most = 0; double best = double.MaxValue;
+        for (int c = 1; c <= Math.Min(Length, Rows / 2); c++)
         {
-            double cost = 0; int widest = 0;
+            double cost = 0; int widest = 0, tall = Math.Min(slab, Math.Max(1, Rows / c));
+            // A line of keys is packed once for all lines of a block that see it.
+            double packing = Packing / Math.Min(tall, deep);
             for (int x = 0; x < Length; x += c)
             {
-                int count = Math.Min(c, Length - x), width = Extent(x, count).Width, places = (width + wide - 1) / wide * wide;
-                cost += count * (width + 1.3 * places); widest = Math.Max(widest, places);
+                int count = Math.Min(c, Length - x), places = (Extent(x, count).Width + lanes - 1) / lanes * lanes;
+                cost += (count + packing) * places; widest = Math.Max(widest, places);
             }
-            // What is left over of groups of rows, of which there are as many times the columns as lines that see a line.
-            cost *= 1 + (c % 2 == 0 ? 0.25 : 0.35) / c;
-            if (cost <= best) (best, columns, most) = (cost, c, widest);
+            // Groups of few rows are slower.
+            cost *= 1 + (c % 4 == 0 ? 0.15 : c % 2 == 0 ? 0.2 : 0.3) / c;
+            if (cost < best) (best, columns, most) = (cost, c, widest);
         }
-        int middle = Extent(Length / columns / 2 * columns, Math.Min(columns, Length)).First, lanes = wide / 2;
-        int tall = Math.Min(slab, Math.Max(1, Rows / columns)), down = (slab + tall - 1) / tall;
-        return new(columns, (slab + down - 1) / down, slab, down, (Length + columns - 1) / columns, Lines / slab, most, (lanes - middle % lanes) % lanes);
+        int high = Math.Min(slab, Math.Max(1, Rows / columns)), down = (slab + high - 1) / high;
+        return new(columns, (slab + down - 1) / down, slab, down, (Length + columns - 1) / columns, Lines / slab, most);
     }
 
     (int First, int Width) Extent(int column, int count)
@@ -79,16 +86,17 @@ sealed class GridLines
         return (first, Math.Max(0, end - first));
     }
 
-    /// <summary>
-    /// Blocks of Columns × Tall queries: Down of them in a slab of lines, Across in a line. Most is the largest number of places of one. Transposed lines begin with Front empty places, so that what a block in the middle sees
-    /// begins where a register does.
-    /// </summary>
-    public readonly record struct Cut(int Columns, int Tall, int Slab, int Down, int Across, int Slabs, int Most, int Front)
+    /// <summary>Blocks of Columns × Tall queries: Down of them in a slab of lines, Across in a line. Most is the largest number of places of one.</summary>
+    public readonly record struct Cut(int Columns, int Tall, int Slab, int Down, int Across, int Slabs, int Most)
     {
         public int Blocks => Slabs * Down * Across;
         public int Rows => Columns * Tall;
-        /// <summary>Numbers from one row of a transposed line to the next: room for tiles that reach beyond its end, and rows that do not fall on few sets of the cache.</summary>
-        public int Room(int length, int wide) { int room = (Front + length + 2 * wide - 1) / 16 * 16 + 16; return room / 16 % 2 == 0 ? room + 16 : room; }
+        /// <summary>Lines of keys that have about so many places, and room for them in whole tiles.</summary>
+        public (int Lines, int Room) Window(int places, int wide)
+        {
+            int lines = Math.Max(1, places / Math.Max(1, Most));
+            return (lines, (lines * Most + wide - 1) / wide * wide);
+        }
     }
 
     /// <summary>Whether a query sees anything of a line, as far as the axes across lines say.</summary>
@@ -99,11 +107,11 @@ sealed class GridLines
     }
 
     /// <summary>
-    /// One block: its queries are Columns columns from FirstColumn on of Lines lines from FirstLine on, row by row. They see Width keys from column Origin on of Seen lines, for which tiles have Places places.
+    /// One block: its queries are Columns columns from FirstColumn on of Lines lines from FirstLine on, row by row. They see Width keys from column Origin on of Seen lines, which take Places places in whole registers.
     /// </summary>
     public unsafe struct Block
     {
-        readonly GridLines grid; readonly int wide;
+        readonly GridLines grid; readonly int lanes;
         public int FirstLine, Lines, FirstColumn, Columns, Origin, Width, Places, Seen;
         /// <summary>Of each line that is seen: its number, and the lines [From, To) of queries that see it.</summary>
         public readonly int* Key, From, To;
@@ -114,16 +122,17 @@ sealed class GridLines
         /// <summary>0, 1, 2 …: to compare places with.</summary>
         public readonly Real* Number;
 
-        public Block(GridLines grid, in Cut cut, int wide, Scratch scratch)
+        public Block(GridLines grid, in Cut cut, int lanes, Scratch scratch)
         {
-            this = default; (this.grid, this.wide) = (grid, wide);
+            this = default; (this.grid, this.lanes) = (grid, lanes);
             Key = scratch.TakeInts(grid.Lines); From = scratch.TakeInts(grid.Lines); To = scratch.TakeInts(grid.Lines); Low = scratch.TakeInts(cut.Rows); High = scratch.TakeInts(cut.Rows);
-            covers = (byte*)scratch.TakeInts(((long)grid.Lines * cut.Tall + 3) / 4); extremes = scratch.Take(4L * (grid.place.Length - 1) * cut.Tall); Number = scratch.Take(cut.Most + wide);
-            for (int x = 0; x < cut.Most + wide; x++) Number[x] = x;
+            covers = (byte*)scratch.TakeInts(((long)grid.Lines * cut.Tall + 3) / 4); extremes = scratch.Take(4L * (grid.place.Length - 1) * cut.Tall); Number = scratch.Take(cut.Most);
+            for (int x = 0; x < cut.Most; x++) Number[x] = x;
         }
 
         public readonly int Rows => Lines * Columns;
         public readonly int Token(int row) => (FirstLine + row / Columns) * grid.Length + FirstColumn + row % Columns;
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public readonly Cover Cover(int seen, int line) => (Cover)covers[seen * Lines + line];
         /// <summary>Whether this row sees a line of keys that is seen.</summary>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -142,7 +151,7 @@ sealed class GridLines
                 Low[r] = Math.Clamp((int)grid.low[^1][t], 0, length); High[r] = Math.Clamp((int)grid.high[^1][t], 0, length);
                 if (Low[r] < High[r]) { first = Math.Min(first, Low[r]); end = Math.Max(end, High[r]); }
             }
-            Origin = Math.Min(first, length - 1); Width = Math.Max(0, end - Origin); Places = (Width + wide - 1) / wide * wide; Seen = 0;
+            Origin = Math.Min(first, length - 1); Width = Math.Max(0, end - Origin); Places = (Width + lanes - 1) / lanes * lanes; Seen = 0;
             for (int r = 0; r < Rows; r++) (Low[r], High[r]) = Low[r] < High[r] ? (Low[r] - Origin, High[r] - Origin) : (0, 0);
             if (Width == 0) return;
             for (int j = 0; j < Lines; j++)

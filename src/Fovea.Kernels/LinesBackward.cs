@@ -12,31 +12,18 @@ readonly unsafe struct LinesBackward<TScore, TWeights>(AttentionSize s, GridLine
     static bool Soft => typeof(TWeights) == typeof(SoftmaxWeights);
     static bool IsPlain => typeof(TScore) == typeof(Plain);
 
-    /// <summary>Keys and values of all heads, transposed line by line, and keys in panels; row lengths of what is read in whole registers.</summary>
-    readonly struct Memory
-    {
-        public readonly int Front, Room, D, E;
-        public readonly Real* KT, VT, KP;
-
-        public Memory(Scratch scratch, in AttentionSize s, GridLines grid, in GridLines.Cut cut, int wide)
-        {
-            long heads = (long)s.Batch * s.KvHeads, lines = heads * grid.Lines;
-            (Front, Room, D, E) = (cut.Front, cut.Room(grid.Length, wide), (s.Dim + wide - 1) / wide * wide, (s.ValueDim + wide - 1) / wide * wide);
-            KT = scratch.Take((lines * s.Dim + 1) * Room); VT = scratch.Take((lines * s.ValueDim + 1) * Room); KP = scratch.Take(heads * s.Keys * D);
-        }
-    }
+    /// <summary>Places of the keys that are taken at a time.</summary>
+    const int Window = 128;
 
     public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct
     {
-        int wide = 2 * TLanes.Count, heads = s.Batch * s.KvHeads; var cut = grid.CutFor(wide);
+        int wide = 2 * TLanes.Count, heads = s.Batch * s.KvHeads, d = (s.Dim + wide - 1) / wide * wide, e = (s.ValueDim + wide - 1) / wide * wide; var cut = grid.CutFor(TLanes.Count);
         using var scratch = Scratch.Open();
-        var m = new Memory(scratch, s, grid, cut, wide);
-        Threads.For(heads * grid.Lines, 1, new Packed<TLanes, V>(this, m));
         // Learned scores are promised one thread per head.
         int ranges = learned is not null ? 1 : Math.Clamp(16 / heads, 1, cut.Blocks);
         // Lines of keys that each range sees, and where its gradients begin.
         Part* parts = (Part*)scratch.TakeInts((long)(ranges + 1) * sizeof(Part) / sizeof(int)); long all = 0;
-        var block = new GridLines.Block(grid, cut, wide, scratch);
+        var block = new GridLines.Block(grid, cut, TLanes.Count, scratch);
         for (int x = 0; x < ranges; x++)
         {
             int low = grid.Lines, high = 0, left = grid.Length, right = 0;
@@ -47,9 +34,9 @@ readonly unsafe struct LinesBackward<TScore, TWeights>(AttentionSize s, GridLine
             }
             parts[x] = new(all, low, high, left, Math.Max(0, right - left)); all += parts[x].Size;
         }
-        Real* dk = scratch.Take(heads * all * m.D), dv = scratch.Take(heads * all * m.E);
-        Threads.For(heads * ranges, 1, new Tasks<TLanes, V>(this, m, cut, ranges, parts, all, dk, dv));
-        Threads.For(heads * grid.Lines, 1, new Join<TLanes, V>(this, m, ranges, parts, all, dk, dv));
+        Real* dk = scratch.Take(heads * all * d), dv = scratch.Take(heads * all * e);
+        Threads.For(heads * ranges, 1, new Tasks<TLanes, V>(this, d, e, cut, ranges, parts, all, dk, dv));
+        Threads.For(heads * grid.Lines, 1, new Join<TLanes, V>(this, d, e, ranges, parts, all, dk, dv));
     }
 
     /// <summary>The keys that a range of blocks sees: Width columns from Left on of lines [Low, High). Their gradients begin with row Start.</summary>
@@ -61,22 +48,7 @@ readonly unsafe struct LinesBackward<TScore, TWeights>(AttentionSize s, GridLine
 
     static int First(int range, int ranges, int blocks) => (int)((long)range * blocks / ranges);
 
-    readonly struct Packed<TLanes, V>(LinesBackward<TScore, TWeights> f, Memory m) : IRows where TLanes : struct, ILanes<V> where V : struct
-    {
-        public void Run(int from, int to)
-        {
-            var s = f.s; int length = f.grid.Length, wide = 2 * TLanes.Count;
-            for (int x = from; x < to; x++)
-            {
-                int head = x / f.grid.Lines; long first = x % f.grid.Lines * (long)length, key = (long)head * s.KeyRows + first;
-                Pack.Transposed(f.data.K + key * s.Dim, s.Dim, length, s.Dim, m.KT + (long)x * s.Dim * m.Room + m.Front, m.Room);
-                Pack.Transposed(f.data.V + key * s.ValueDim, s.ValueDim, length, s.ValueDim, m.VT + (long)x * s.ValueDim * m.Room + m.Front, m.Room);
-                Pack.Panels<TLanes, V>(f.data.K + key * s.Dim, s.Dim, s.Dim, length, m.KP + (long)head * s.Keys * m.D + first * wide, s.Keys);
-            }
-        }
-    }
-
-    readonly struct Join<TLanes, V>(LinesBackward<TScore, TWeights> f, Memory m, int ranges, Part* parts, long all, Real* dk, Real* dv) : IRows where TLanes : struct, ILanes<V> where V : struct
+    readonly struct Join<TLanes, V>(LinesBackward<TScore, TWeights> f, int d, int e, int ranges, Part* parts, long all, Real* dk, Real* dv) : IRows where TLanes : struct, ILanes<V> where V : struct
     {
         public void Run(int from, int to)
         {
@@ -91,22 +63,29 @@ readonly unsafe struct LinesBackward<TScore, TWeights>(AttentionSize s, GridLine
                     long row = head * all + part.Row(line, part.Left), key = (long)head * s.KeyRows + (long)line * f.grid.Length + part.Left;
                     for (int j = 0; j < part.Width; j++)
                     {
-                        RowProduct.Plus<TLanes, V>(f.data.DK + (key + j) * s.Dim, 1, dk + (row + j) * m.D, s.Dim);
-                        RowProduct.Plus<TLanes, V>(f.data.DV + (key + j) * s.ValueDim, 1, dv + (row + j) * m.E, s.ValueDim);
+                        RowProduct.Plus<TLanes, V>(f.data.DK + (key + j) * s.Dim, 1, dk + (row + j) * d, s.Dim);
+                        RowProduct.Plus<TLanes, V>(f.data.DV + (key + j) * s.ValueDim, 1, dv + (row + j) * e, s.ValueDim);
                     }
                 }
             }
         }
     }
 
-    /// <summary>The temporary memory of one block: queries and dO as rows and in panels, dQ, what is known of each row, P and dS of one line of keys.</summary>
-    readonly struct Rows(Scratch scratch, int rows, int d, int e, int most)
+    /// <summary>The temporary memory of one block: queries and dO as rows and in panels, dQ, what is known of each row; of one window, keys and values in tiles, keys in panels, P and dS.</summary>
+    readonly struct Memory
     {
-        public readonly Real* Q = scratch.Take((long)rows * d), QP = scratch.Take((long)rows * d), DQ = scratch.Take((long)rows * d), DO = scratch.Take((long)rows * e), DOP = scratch.Take((long)rows * e);
-        public readonly Real* Delta = scratch.Take(rows), Lse = scratch.Take(rows), P = scratch.Take((long)rows * (most + 16)), G = scratch.Take((long)rows * (most + 16)), Raw = scratch.Take(most);
+        public readonly int Batch, Capacity; public readonly nint Stride;
+        public readonly Real* Q, QP, DQ, DO, DOP, Delta, Lse, KT, VT, KP, P, G, Raw;
+
+        public Memory(Scratch scratch, in AttentionSize s, in GridLines.Cut cut, int d, int e, int wide)
+        {
+            long rows = cut.Rows; (Batch, Capacity) = cut.Window(Window, wide); Stride = Capacity + 16;
+            Q = scratch.Take(rows * d); QP = scratch.Take(rows * d); DQ = scratch.Take(rows * d); DO = scratch.Take(rows * e); DOP = scratch.Take(rows * e); Delta = scratch.Take(rows); Lse = scratch.Take(rows);
+            KT = scratch.Take((long)Capacity * s.Dim); VT = scratch.Take((long)Capacity * s.ValueDim); KP = scratch.Take((long)Capacity * d); P = scratch.Take(rows * Stride); G = scratch.Take(rows * Stride); Raw = scratch.Take(Capacity);
+        }
     }
 
-    readonly struct Tasks<TLanes, V>(LinesBackward<TScore, TWeights> f, Memory m, GridLines.Cut cut, int ranges, Part* parts, long all, Real* dk, Real* dv) : IRows where TLanes : struct, ILanes<V> where V : struct
+    readonly struct Tasks<TLanes, V>(LinesBackward<TScore, TWeights> f, int d, int e, GridLines.Cut cut, int ranges, Part* parts, long all, Real* dk, Real* dv) : IRows where TLanes : struct, ILanes<V> where V : struct
     {
         static int Wide => 2 * TLanes.Count;
 
@@ -115,92 +94,105 @@ readonly unsafe struct LinesBackward<TScore, TWeights>(AttentionSize s, GridLine
             long done = 0; var s = f.s;
             for (int x = from; x < to; x++)
             {
-                int kv = x / ranges, range = x % ranges; var part = parts[range]; Real* keys = dk + kv * all * m.D, values = dv + kv * all * m.E;
-                for (long j = part.Start; j < part.Start + part.Size; j++) { new Span<Real>(keys + j * m.D, m.D).Clear(); new Span<Real>(values + j * m.E, m.E).Clear(); }
+                int kv = x / ranges, range = x % ranges; var part = parts[range]; Real* keys = dk + kv * all * d, values = dv + kv * all * e;
+                for (long j = part.Start; j < part.Start + part.Size; j++) { new Span<Real>(keys + j * d, d).Clear(); new Span<Real>(values + j * e, e).Clear(); }
                 using var scratch = Scratch.Open();
-                var b = new GridLines.Block(f.grid, cut, Wide, scratch); var t = new Rows(scratch, cut.Rows, m.D, m.E, cut.Most);
+                var b = new GridLines.Block(f.grid, cut, TLanes.Count, scratch); var w = new LinesWindow(scratch, cut); var m = new Memory(scratch, s, cut, d, e, Wide);
                 for (int at = First(range, ranges, cut.Blocks); at < First(range + 1, ranges, cut.Blocks); at++)
                 {
                     b.Open(cut, at);
-                    for (int h = 0; h < s.Group && b.Seen > 0; h++) done += Block(t, b, part, kv, kv * s.Group + h, keys, values);
+                    for (int h = 0; h < s.Group && b.Seen > 0; h++) done += Block(m, b, w, part, kv, kv * s.Group + h, keys, values);
                 }
             }
-            Interlocked.Add(ref *f.work, done * (s.Dim + s.ValueDim) * 5 / 2);
+            Interlocked.Add(ref *f.work, done);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        long Block(in Rows t, in GridLines.Block b, in Part part, int kv, int head, Real* dk, Real* dv)
+        long Block(in Memory m, in GridLines.Block b, LinesWindow w, in Part part, int kv, int head, Real* dk, Real* dv)
         {
-            var s = f.s; int n = b.Rows, width = b.Width, places = b.Places, stride = places / 16 % 2 == 0 ? places + 16 : places; long done = 0;
+            var s = f.s; int n = b.Rows, width = b.Width, places = b.Places, columns = b.Columns; nint stride = m.Stride; long done = 0;
             for (int r = 0; r < n; r++)
             {
                 long row = (long)head * s.Queries + b.Token(r); Real* grad = f.data.DO + row * s.ValueDim;
-                FlashRows.Scale<TLanes, V>(f.data.Q + row * s.Dim, s.Scale, t.Q + (nint)r * m.D, s.Dim, m.D);
-                FlashRows.Scale<TLanes, V>(grad, 1, t.DO + (nint)r * m.E, s.ValueDim, m.E);
+                FlashRows.Scale<TLanes, V>(f.data.Q + row * s.Dim, s.Scale, m.Q + (nint)r * d, s.Dim, d);
+                FlashRows.Scale<TLanes, V>(grad, 1, m.DO + (nint)r * e, s.ValueDim, e);
                 if (!Soft) continue;
-                t.Lse[r] = f.data.Lse[row];
-                t.Delta[r] = RowProduct.Dot<TLanes, V>(grad, f.data.O + row * s.ValueDim, s.ValueDim) - (f.data.DLse is null ? 0 : f.data.DLse[row]);
+                m.Lse[r] = f.data.Lse[row];
+                m.Delta[r] = RowProduct.Dot<TLanes, V>(grad, f.data.O + row * s.ValueDim, s.ValueDim) - (f.data.DLse is null ? 0 : f.data.DLse[row]);
             }
-            Pack.Panels<TLanes, V>(t.Q, m.D, m.D, n, t.QP, n); Pack.Panels<TLanes, V>(t.DO, m.E, m.E, n, t.DOP, n);
-            new Span<Real>(t.DQ, n * m.D).Clear();
-            for (int i = 0; i < b.Seen; i++)
+            Pack.Panels<TLanes, V>(m.Q, d, d, n, m.QP, n); Pack.Panels<TLanes, V>(m.DO, e, e, n, m.DOP, n);
+            new Span<Real>(m.DQ, n * d).Clear();
+            for (int next = 0; w.Open(b, next, m.Batch, 0, b.Lines); next = w.Last)
             {
-                int row = b.From[i] * b.Columns, rows = b.To[i] * b.Columns - row; long line = (long)kv * f.grid.Lines + b.Key[i], key = (long)b.Key[i] * f.grid.Length + b.Origin, own = part.Row(b.Key[i], b.Origin);
-                Real* q = t.Q + (nint)row * m.D, grad = t.DO + (nint)row * m.E, p = t.P, g = t.G, kt = m.KT + line * s.Dim * m.Room + m.Front + b.Origin, vt = m.VT + line * s.ValueDim * m.Room + m.Front + b.Origin;
-                for (int c = 0; c < places; c += Wide) Micro.Column<TLanes, V>(q, m.D, 1, rows, kt + c, m.Room, p + c, stride, s.Dim, false);
-                for (int c = 0; c < places; c += Wide) Micro.Column<TLanes, V>(grad, m.E, 1, rows, vt + c, m.Room, g + c, stride, s.ValueDim, false);
-                Weights(t, b, head, i, row, rows, p, g, stride);
-                for (int c = 0; c < m.E; c += Wide) Micro.Column<TLanes, V>(p, 1, stride, width, t.DOP + (nint)c * n + (nint)row * Wide, Wide, dv + own * m.E + c, m.E, rows, true);
-                for (int c = 0; c < m.D; c += Wide) Micro.Column<TLanes, V>(g, 1, stride, width, t.QP + (nint)c * n + (nint)row * Wide, Wide, dk + own * m.D + c, m.D, rows, true);
-                Real* panel = m.KP + (long)kv * s.Keys * m.D + key * Wide;
-                for (int c = 0; c < m.D; c += Wide) Micro.Column<TLanes, V>(g, stride, 1, rows, panel + (nint)c * s.Keys, Wide, t.DQ + (nint)row * m.D + c, m.D, width, true);
-                done += (long)rows * places;
+                for (int i = w.First; i < w.Last; i++)
+                {
+                    long key = (long)kv * s.KeyRows + (long)b.Key[i] * f.grid.Length + b.Origin; int at = (i - w.First) * places;
+                    LinesWindow.Tiles<TLanes, V>(f.data.K + key * s.Dim, s.Dim, width, places, m.KT, at);
+                    LinesWindow.Tiles<TLanes, V>(f.data.V + key * s.ValueDim, s.ValueDim, width, places, m.VT, at);
+                    LinesWindow.Panels<TLanes, V>(f.data.K + key * s.Dim, s.Dim, width, places, m.KP, at, m.Capacity);
+                }
+                // P and G begin with the first queries that see any of the window.
+                for (int x = 0; x < (w.Last - w.First) * places; x += Wide)
+                {
+                    var (low, high) = LinesWindow.Queries(b, w.First + x / places, Math.Min(w.Last, w.First + (x + Wide - 1) / places + 1)); int row = low * columns, rows = (high - low) * columns; nint to = (low - w.From) * columns * stride + x;
+                    Micro.Column<TLanes, V>(m.Q + (nint)row * d, d, 1, rows, m.KT + (nint)x * s.Dim, Wide, m.P + to, stride, s.Dim, false);
+                    Micro.Column<TLanes, V>(m.DO + (nint)row * e, e, 1, rows, m.VT + (nint)x * s.ValueDim, Wide, m.G + to, stride, s.ValueDim, false);
+                    done += (long)rows * Wide * (s.Dim + s.ValueDim);
+                }
+                for (int line = w.From; line < w.To; line++) Weights(m, b, w, head, line, (line - w.From) * columns * stride);
+                for (int i = w.First; i < w.Last; i++)
+                {
+                    int row = b.From[i] * columns, rows = b.To[i] * columns - row; long own = part.Row(b.Key[i], b.Origin); nint at = (b.From[i] - w.From) * columns * stride + (i - w.First) * places;
+                    for (int c = 0; c < e; c += Wide) Micro.Column<TLanes, V>(m.P + at, 1, stride, width, m.DOP + (nint)c * n + (nint)row * Wide, Wide, dv + own * e + c, e, rows, true);
+                    for (int c = 0; c < d; c += Wide) Micro.Column<TLanes, V>(m.G + at, 1, stride, width, m.QP + (nint)c * n + (nint)row * Wide, Wide, dk + own * d + c, d, rows, true);
+                    done += (long)rows * width * (s.Dim + s.ValueDim);
+                }
+                for (int line = w.From, end; line < w.To; line = end)
+                {
+                    end = w.Alike(line, columns, out int start, out int stop);
+                    int rows = (end - line) * columns; Real* g = m.G + (line - w.From) * columns * stride + (nint)start * places, dq = m.DQ + (nint)line * columns * d;
+                    for (int c = 0; c < d && start < stop; c += Wide) Micro.Column<TLanes, V>(g, stride, 1, rows, m.KP + (nint)c * m.Capacity + (nint)start * places * Wide, Wide, dq + c, d, (stop - start) * places, true);
+                    done += (long)rows * (stop - start) * places * s.Dim;
+                }
             }
-            for (int r = 0; r < n; r++) RowProduct.Plus<TLanes, V>(f.data.DQ + ((long)head * s.Queries + b.Token(r)) * s.Dim, s.Scale, t.DQ + (nint)r * m.D, s.Dim);
+            for (int r = 0; r < n; r++) RowProduct.Plus<TLanes, V>(f.data.DQ + ((long)head * s.Queries + b.Token(r)) * s.Dim, s.Scale, m.DQ + (nint)r * d, s.Dim);
             return done;
         }
 
-        // Raw scores and dP of some rows and one line of keys become P and dS.
+        // Raw scores and dP of one line of queries become P and dS.
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        void Weights(in Rows t, in GridLines.Block b, int head, int seen, int first, int rows, Real* p, Real* g, nint stride)
+        void Weights(in Memory m, in GridLines.Block b, in LinesWindow w, int head, int line, nint at)
         {
-            int w = TLanes.Count; nint places = b.Places; Real* number = b.Number; int* low = b.Low, high = b.High; V zero = TLanes.Set(0), u = TLanes.Set(FlashRows.Log2E);
-            for (int row = first; row < first + rows; row++, p += stride, g += stride)
+            int places = b.Places; var (from, to, uneven) = w.Stretch(line); int all = (to - from) * places;
+            w.Clear(line, m.P + at, m.Stride, b.Columns, places); w.Clear(line, m.G + at, m.Stride, b.Columns, places);
+            at += (nint)from * places;
+            for (int row = line * b.Columns, end = row + b.Columns; row < end && from < to; row++, at += m.Stride)
             {
-                if (!b.Sees(seen, row) || Soft && Real.IsNegativeInfinity(t.Lse[row])) { new Span<Real>(p, b.Places).Clear(); new Span<Real>(g, b.Places).Clear(); continue; }
-                if (!IsPlain || !Soft) { Scored(t, b, head, seen, row, p, g); continue; }
-                V minus = TLanes.Set(-t.Lse[row] * FlashRows.Log2E), delta = TLanes.Set(t.Delta[row]), l = TLanes.Set(low[row]), h = TLanes.Set(high[row]);
-                for (nint j = 0; j < places; j += 4 * w)
+                Real* p = m.P + at, g = m.G + at;
+                if (Soft && Real.IsNegativeInfinity(m.Lse[row])) { new Span<Real>(p, all).Clear(); new Span<Real>(g, all).Clear(); continue; }
+                int h = head % f.s.Heads, token = b.Token(row), low = b.Low[row], wide = b.High[row] - low;
+                if (!IsPlain)
                 {
-                    // Four registers; where two are left, these twice.
-                    nint x = j, y = j + w, z = j + 4 * w <= places ? j + 2 * w : j, e = z + w;
-                    V px = TLanes.Fma(TLanes.Load(p + x), u, minus), py = TLanes.Fma(TLanes.Load(p + y), u, minus), pz = TLanes.Fma(TLanes.Load(p + z), u, minus), pe = TLanes.Fma(TLanes.Load(p + e), u, minus);
-                    FastExp2.Four<TLanes, V>(ref px, ref py, ref pz, ref pe);
-                    V gx = TLanes.Mul(px, TLanes.Sub(TLanes.Load(g + x), delta)), gy = TLanes.Mul(py, TLanes.Sub(TLanes.Load(g + y), delta)), gz = TLanes.Mul(pz, TLanes.Sub(TLanes.Load(g + z), delta)), ge = TLanes.Mul(pe, TLanes.Sub(TLanes.Load(g + e), delta));
-                    Seen(x, px, gx); Seen(y, py, gy); Seen(z, pz, gz); Seen(e, pe, ge);
+                    new Span<Real>(p, all).CopyTo(new(m.Raw, all));
+                    for (int i = from; i < to; i++) f.score.Row(new(p + (nint)(i - from) * places, Math.Min(places, f.grid.Length - b.Origin)), h, token, b.Key[w.First + i] * f.grid.Length + b.Origin);
                 }
-
-                [MethodImpl(MethodImplOptions.AggressiveInlining)]
-                void Seen(nint x, V weight, V slope)
+                if (Soft) FlashRows.Recompute<TLanes, V>(p, g, all, m.Lse[row], m.Delta[row]);
+                else
                 {
-                    V at = TLanes.Load(number + x);
-                    TLanes.Store(p + x, TLanes.IfLess(at, l, zero, TLanes.IfLess(at, h, weight, zero))); TLanes.Store(g + x, TLanes.IfLess(at, l, zero, TLanes.IfLess(at, h, slope, zero)));
+                    b.Hide<TLanes, V>(p, to - from, row, Real.NegativeInfinity);
+                    TWeights.Weights(new(p, all)); TWeights.Slope(new(p, all), new(g, all));
+                }
+                b.Hide<TLanes, V>(p, to - from, row, 0); b.Hide<TLanes, V>(g, to - from, row, 0);
+                for (int i = from; i < to && uneven; i++) if (!b.Sees(w.First + i, row)) { new Span<Real>(p + (nint)(i - from) * places, places).Clear(); new Span<Real>(g + (nint)(i - from) * places, places).Clear(); }
+                if (IsPlain) continue;
+                for (int i = from; i < to; i++)
+                {
+                    nint x = (nint)(i - from) * places + low; int key = b.Key[w.First + i] * f.grid.Length + b.Origin + low;
+                    if (!b.Sees(w.First + i, row)) continue;
+                    f.learned?.GradRow(new(m.Raw + x, wide), new(g + x, wide), head / f.s.Heads, h, token, key);
+                    f.score.SlopeRow(new(m.Raw + x, wide), new(g + x, wide), h, token, key);
                 }
             }
-        }
-
-        // The same for one row, with any score and normaliser.
-        void Scored(in Rows t, in GridLines.Block b, int head, int seen, int row, Real* p, Real* g)
-        {
-            int places = b.Places, h = head % f.s.Heads, token = b.Token(row), key = b.Key[seen] * f.grid.Length + b.Origin, low = b.Low[row], wide = b.High[row] - low;
-            if (!IsPlain) { new Span<Real>(p, places).CopyTo(new(t.Raw, places)); f.score.Row(new(p, Math.Min(places, f.grid.Length - b.Origin)), h, token, key); }
-            b.Hide<TLanes, V>(p, 1, row, Real.NegativeInfinity);
-            if (Soft) FlashRows.Recompute<TLanes, V>(p, g, places, t.Lse[row], t.Delta[row]);
-            else { TWeights.Weights(new(p, places)); TWeights.Slope(new(p, places), new(g, places)); }
-            b.Hide<TLanes, V>(p, 1, row, 0); b.Hide<TLanes, V>(g, 1, row, 0);
-            if (IsPlain) return;
-            f.learned?.GradRow(new(t.Raw + low, wide), new(g + low, wide), head / f.s.Heads, h, token, key + low);
-            f.score.SlopeRow(new(t.Raw + low, wide), new(g + low, wide), h, token, key + low);
         }
     }
 }

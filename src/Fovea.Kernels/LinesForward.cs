@@ -2,8 +2,9 @@ using System.Runtime.CompilerServices;
 namespace Fovea.Kernels;
 
 /// <summary>
-/// Attention within boxes on a grid whose tokens are numbered line by line (<see cref="GridLines"/>): a block of queries, some columns wide and some lines high, goes through the lines of keys that it sees. Of each line
-/// all of them see nearly the same columns, wherever these begin, so that scores and results are dense products of the queries that see the line; only columns at both ends are hidden.
+/// Attention within boxes on a grid whose tokens are numbered line by line (<see cref="GridLines"/>): a block of queries, some columns wide and as many lines high as possible, goes through the lines of keys that it sees,
+/// some at a time. Of each line all of them see nearly the same columns, wherever these begin; packed side by side, the lines are one row of keys, of which each line of queries sees a stretch: dense products, where only
+/// columns at both ends of a line are hidden.
 /// </summary>
 readonly unsafe struct LinesForward<TScore, TWeights>(AttentionSize s, GridLines grid, TScore score, Real* q, Real* k, Real* v, Real* o, Real* lse, long* work) : IWide
     where TScore : struct, IScore where TWeights : struct, INormaliser
@@ -11,37 +12,46 @@ readonly unsafe struct LinesForward<TScore, TWeights>(AttentionSize s, GridLines
     readonly AttentionSize s = s; readonly GridLines grid = grid; readonly TScore score = score;
     readonly Real* q = q, k = k, v = v, o = o, lse = lse; readonly long* work = work;
     static bool Soft => typeof(TWeights) == typeof(SoftmaxWeights);
-    /// <summary>Places of one step of the online softmax.</summary>
-    const int Window = 256;
+    /// <summary>Queries that are taken at a time, and places of one step of their online softmax.</summary>
+    const int Chunk = 24, Window = 2048;
 
     public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct
     {
-        int wide = 2 * TLanes.Count, heads = s.Batch * s.KvHeads, padded = (s.ValueDim + wide - 1) / wide * wide; var cut = grid.CutFor(wide); int room = cut.Room(grid.Length, wide), blocks = cut.Blocks, all = s.Batch * s.Heads;
+        int wide = 2 * TLanes.Count, all = s.Batch * s.Heads, rows = s.Batch * s.KvHeads * s.KeyRows, padded = (s.ValueDim + wide - 1) / wide * wide; var cut = grid.CutFor(TLanes.Count);
         using var scratch = Scratch.Open();
-        Real* keys = scratch.Take((long)heads * grid.Lines * s.Dim * room + room), values = scratch.Take((long)heads * s.Keys * padded);
-        Threads.For(heads * grid.Lines, 1, new Packed<TLanes, V>(this, keys, values, room, padded, cut.Front));
+        Real* values = v;
+        if (padded > s.ValueDim) Threads.For(rows, 64, new Wider<TLanes, V>(this, values = scratch.Take((long)rows * padded), padded));
         // Some heads share what is known of a block, as long as there are enough tasks.
-        int share = (int)Math.Clamp((long)all * blocks / 256, 1, 8);
-        Threads.For(checked(blocks * ((all + share - 1) / share)), 1, new Blocks<TLanes, V>(this, keys, values, room, padded, cut, share));
+        int share = (int)Math.Clamp((long)all * cut.Blocks / 256, 1, 8);
+        Threads.For(checked(cut.Blocks * ((all + share - 1) / share)), 1, new Blocks<TLanes, V>(this, values, padded, cut, share));
     }
 
-    readonly struct Packed<TLanes, V>(LinesForward<TScore, TWeights> f, Real* keys, Real* values, int room, int padded, int front) : IRows where TLanes : struct, ILanes<V> where V : struct
+    /// <summary>Values in rows of whole tiles.</summary>
+    readonly struct Wider<TLanes, V>(LinesForward<TScore, TWeights> f, Real* values, int padded) : IRows where TLanes : struct, ILanes<V> where V : struct
     {
         public void Run(int from, int to)
         {
-            var s = f.s; int length = f.grid.Length, wide = 2 * TLanes.Count;
-            for (int x = from; x < to; x++)
-            {
-                int head = x / f.grid.Lines; long first = x % f.grid.Lines * (long)length, key = (long)head * s.KeyRows + first;
-                Pack.Transposed(f.k + key * s.Dim, s.Dim, length, s.Dim, keys + (long)x * s.Dim * room + front, room);
-                Pack.Panels<TLanes, V>(f.v + key * s.ValueDim, s.ValueDim, s.ValueDim, length, values + (long)head * s.Keys * padded + first * wide, s.Keys);
-            }
+            for (long r = from; r < to; r++) FlashRows.Scale<TLanes, V>(f.v + r * f.s.ValueDim, 1, values + r * padded, f.s.ValueDim, padded);
         }
     }
 
-    readonly struct Blocks<TLanes, V>(LinesForward<TScore, TWeights> f, Real* keys, Real* values, int room, int padded, GridLines.Cut cut, int share) : IRows where TLanes : struct, ILanes<V> where V : struct
+    readonly struct Blocks<TLanes, V>(LinesForward<TScore, TWeights> f, Real* values, int padded, GridLines.Cut cut, int share) : IRows where TLanes : struct, ILanes<V> where V : struct
     {
         static int Wide => 2 * TLanes.Count;
+
+        /// <summary>The temporary memory of a block: its keys in tiles; of some queries, scaled, results that are not yet divided, running maxima and sums, and scores, which begin with room for half a tile.</summary>
+        readonly struct Memory
+        {
+            public readonly int Rows, Lines, Window; public readonly nint Stride;
+            public readonly Real* Keys, Q, Acc, Max, Sum, S;
+
+            public Memory(Scratch scratch, in AttentionSize s, in GridLines.Block b, int padded)
+            {
+                Lines = Math.Max(1, Chunk / Math.Max(1, b.Columns)); Rows = Lines * b.Columns; Window = Math.Max(1, Math.Clamp(Chunk * LinesForward<TScore, TWeights>.Window / Math.Max(1, Rows), 256, LinesForward<TScore, TWeights>.Window) / Math.Max(1, b.Places));
+                Stride = Math.Min(Window, b.Seen) * b.Places + 2 * Wide + 16;
+                Keys = scratch.Take(((long)b.Seen * b.Places + Wide) * s.Dim); Q = scratch.Take((long)Rows * s.Dim); Acc = scratch.Take((long)Rows * padded); Max = scratch.Take(Rows); Sum = scratch.Take(Rows); S = scratch.Take(Rows * Stride);
+            }
+        }
 
         public void Run(int from, int to)
         {
@@ -49,71 +59,82 @@ readonly unsafe struct LinesForward<TScore, TWeights>(AttentionSize s, GridLines
             for (int x = from; x < to; x++)
             {
                 using var scratch = Scratch.Open();
-                var b = new GridLines.Block(f.grid, cut, Wide, scratch); b.Open(cut, x % blocks);
-                for (int head = x / blocks * share; head < Math.Min(s.Batch * s.Heads, (x / blocks + 1) * share); head++) done += Block(b, head);
+                var b = new GridLines.Block(f.grid, cut, TLanes.Count, scratch); var w = new LinesWindow(scratch, cut);
+                b.Open(cut, x % blocks);
+                var m = new Memory(scratch, s, b, padded);
+                for (int head = x / blocks * share; head < Math.Min(s.Batch * s.Heads, (x / blocks + 1) * share); head++)
+                {
+                    int kv = head / s.Heads * s.KvHeads + head % s.Heads / s.Group;
+                    for (int i = 0; i < b.Seen; i++) LinesWindow.Tiles<TLanes, V>(f.k + ((long)kv * s.KeyRows + (long)b.Key[i] * f.grid.Length + b.Origin) * s.Dim, s.Dim, b.Width, b.Places, m.Keys, i * b.Places);
+                    for (int line = 0; line < b.Lines; line += m.Lines) done += Queries(m, b, w, head, kv, line, Math.Min(b.Lines, line + m.Lines));
+                }
             }
-            Interlocked.Add(ref *f.work, done * (s.Dim + s.ValueDim));
+            Interlocked.Add(ref *f.work, done);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        long Block(in GridLines.Block b, int head)
+        long Queries(in Memory m, in GridLines.Block b, LinesWindow w, int head, int kv, int from, int to)
         {
-            using var scratch = Scratch.Open(); var s = f.s; int n = b.Rows, kv = head / s.Heads * s.KvHeads + head % s.Heads / s.Group, width = b.Width, places = b.Places, batch = places > 0 ? Math.Max(1, Window / places) : 1, stride = batch * places + 16; long done = 0;
-            Real* q = scratch.Take((long)n * s.Dim), acc = scratch.Take((long)n * padded), max = scratch.Take(n), sum = scratch.Take(n), scores = scratch.Take((long)n * stride);
-            for (int r = 0; r < n; r++) FlashRows.Scale<TLanes, V>(f.q + ((long)head * s.Queries + b.Token(r)) * s.Dim, s.Scale, q + (nint)r * s.Dim, s.Dim, s.Dim);
-            new Span<Real>(acc, n * padded).Clear(); new Span<Real>(sum, n).Clear(); new Span<Real>(max, n).Fill(Real.NegativeInfinity);
-            for (int first = 0, last; first < b.Seen; first = last)
+            var s = f.s; int columns = b.Columns, places = b.Places, rows = (to - from) * columns, first = from * columns; nint stride = m.Stride; long done = 0;
+            for (int r = 0; r < rows; r++) FlashRows.Scale<TLanes, V>(f.q + ((long)head * s.Queries + b.Token(first + r)) * s.Dim, s.Scale, m.Q + (nint)r * s.Dim, s.Dim, s.Dim);
+            new Span<Real>(m.Acc, rows * padded).Clear(); new Span<Real>(m.Sum, rows).Clear(); new Span<Real>(m.Max, rows).Fill(Real.NegativeInfinity);
+            for (int next = 0; w.Open(b, next, m.Window, from, to); next = w.Last)
             {
-                last = Math.Min(b.Seen, first + batch);
-                for (int i = first; i < last; i++)
+                // A window may begin within a tile.
+                int start = w.First * places, x = start / Wide * Wide; Real* scores = m.S + (start - x);
+                for (; x < w.Last * places; x += Wide)
                 {
-                    int row = b.From[i] * b.Columns, rows = b.To[i] * b.Columns - row; Real* k = keys + ((long)kv * f.grid.Lines + b.Key[i]) * s.Dim * room + cut.Front + b.Origin, to = scores + (nint)row * stride + (i - first) * places;
-                    for (int c = 0; c < places; c += Wide) Micro.Column<TLanes, V>(q + (nint)row * s.Dim, s.Dim, 1, rows, k + c, room, to + c, stride, s.Dim, false);
-                    done += (long)rows * places;
+                    var (low, high) = LinesWindow.Queries(b, Math.Max(w.First, x / places), Math.Min(w.Last, (x + Wide - 1) / places + 1)); low = Math.Max(low, from); high = Math.Min(high, to);
+                    if (low >= high) continue;
+                    Micro.Column<TLanes, V>(m.Q + (nint)(low - from) * columns * s.Dim, s.Dim, 1, (high - low) * columns, m.Keys + (nint)x * s.Dim, Wide, scores + (low - from) * columns * stride + x - start, stride, s.Dim, false);
+                    done += (long)(high - low) * columns * Wide * s.Dim;
                 }
-                for (int line = 0; line < b.Lines; line++) Weights(b, head, line, first, last, scores, stride, acc, max, sum);
-                for (int i = first; i < last; i++)
+                for (int line = w.From; line < w.To; line++) Weights(m, b, w, head, line, (line - from) * columns, scores);
+                // What all see at once, then what only some see, at both ends.
+                Real* v = values + ((long)kv * s.KeyRows + (long)b.Key[w.First] * f.grid.Length + b.Origin) * padded;
+                var (left, right) = w.Common();
+                done += Results(m, b, scores, v, (w.From - from) * columns, (w.To - w.From) * columns, left, right);
+                for (int line = w.From, end; line < w.To; line = end)
                 {
-                    int row = b.From[i] * b.Columns, rows = b.To[i] * b.Columns - row; Real* p = scores + (nint)row * stride + (i - first) * places, v = values + (long)kv * s.Keys * padded + ((long)b.Key[i] * f.grid.Length + b.Origin) * Wide;
-                    for (int c = 0; c < padded; c += Wide) Micro.Column<TLanes, V>(p, stride, 1, rows, v + (nint)c * s.Keys, Wide, acc + (nint)row * padded + c, padded, width, true);
+                    end = w.Alike(line, columns, out int low, out int high);
+                    int row = (line - from) * columns, count = (end - line) * columns;
+                    if (left == right) { done += Results(m, b, scores, v, row, count, low, high); continue; }
+                    done += Results(m, b, scores, v, row, count, low, left) + Results(m, b, scores, v, row, count, right, high);
                 }
             }
-            for (int r = 0; r < n; r++)
+            for (int r = 0; r < rows; r++)
             {
-                long row = (long)head * s.Queries + b.Token(r); Real* o = f.o + row * s.ValueDim;
-                if (Soft) FlashRows.Finish<TLanes, V>(acc + (nint)r * padded, max[r], sum[r], o, s.ValueDim, f.lse + row);
-                else new Span<Real>(acc + (nint)r * padded, s.ValueDim).CopyTo(new(o, s.ValueDim));
+                long row = (long)head * s.Queries + b.Token(first + r); Real* o = f.o + row * s.ValueDim;
+                if (Soft) FlashRows.Finish<TLanes, V>(m.Acc + (nint)r * padded, m.Max[r], m.Sum[r], o, s.ValueDim, f.lse + row);
+                else new Span<Real>(m.Acc + (nint)r * padded, s.ValueDim).CopyTo(new(o, s.ValueDim));
             }
             return done;
         }
 
-        // Raw scores of one line of queries and some lines of keys become weights; what the queries have gathered so far is brought to their scale.
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        void Weights(in GridLines.Block b, int head, int line, int first, int last, Real* scores, nint stride, Real* acc, Real* max, Real* sum)
+        // Weights of some rows and lines [from, to) of a window times the values.
+        long Results(in Memory m, in GridLines.Block b, Real* scores, Real* v, int row, int rows, int from, int to)
         {
-            int from = -1, to = 0, places = b.Places, clear = 0; bool mixed = false;
-            for (int i = first; i < last; i++)
+            if (from >= to) return 0;
+            Real* p = scores + row * m.Stride + (nint)from * b.Places, acc = m.Acc + (nint)row * padded; v += (nint)from * f.grid.Length * padded;
+            for (int c = 0; c < padded; c += Wide) Micro.Pieces<TLanes, V>(p, m.Stride, rows, v + c, padded, acc + c, padded, b.Width, true, to - from, b.Places - b.Width, (nint)(f.grid.Length - b.Width) * padded);
+            return (long)rows * (to - from) * b.Width * f.s.ValueDim;
+        }
+
+        // Raw scores of one line of queries, from this row on, become weights; what the queries have gathered so far is brought to their scale.
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        void Weights(in Memory m, in GridLines.Block b, in LinesWindow w, int head, int line, int r, Real* scores)
+        {
+            int places = b.Places; var (from, to, uneven) = w.Stretch(line); scores += r * m.Stride;
+            w.Clear(line, scores, m.Stride, b.Columns, places);
+            for (int c = 0, row = line * b.Columns; c < b.Columns && from < to; c++, row++, r++)
             {
-                var cover = b.Cover(i, line); mixed |= cover == Cover.Mixed;
-                if (cover == Cover.None) { clear++; continue; }
-                if (from < 0) from = i - first;
-                to = i - first + 1;
-            }
-            if (from < 0) from = to = last - first;
-            for (int c = 0, row = line * b.Columns; c < b.Columns; c++, row++)
-            {
-                Real* own = scores + row * stride, at = own + (nint)from * places;
-                if (typeof(TScore) != typeof(Plain)) for (int i = from; i < to; i++) f.score.Row(new(own + (nint)i * places, Math.Min(places, f.grid.Length - b.Origin)), head % f.s.Heads, b.Token(row), b.Key[first + i] * f.grid.Length + b.Origin);
+                Real* at = scores + c * m.Stride + (nint)from * places;
+                if (typeof(TScore) != typeof(Plain)) for (int i = from; i < to; i++) f.score.Row(new(at + (nint)(i - from) * places, Math.Min(places, f.grid.Length - b.Origin)), head % f.s.Heads, b.Token(row), b.Key[w.First + i] * f.grid.Length + b.Origin);
                 b.Hide<TLanes, V>(at, to - from, row, Real.NegativeInfinity);
-                if (clear > 0 || mixed)
-                {
-                    // Between lines that it sees a query may see nothing of others; before and behind them all weights are zeros.
-                    for (int i = from; i < to; i++) if (!b.Sees(first + i, row)) new Span<Real>(own + (nint)i * places, places).Fill(Real.NegativeInfinity);
-                    new Span<Real>(own, from * places).Clear(); new Span<Real>(own + (nint)to * places, (last - first - to) * places).Clear();
-                }
-                if (from == to) continue;
+                if (uneven) for (int i = from; i < to; i++) if (!b.Sees(w.First + i, row)) new Span<Real>(at + (nint)(i - from) * places, places).Fill(Real.NegativeInfinity);
                 if (!Soft) TWeights.Weights(new(at, (to - from) * places));
-                else if (FlashRows.Online<TLanes, V>(at, (to - from) * places, ref max[row], ref sum[row]) is var keep && keep != 1) FlashRows.Scale<TLanes, V>(acc + (nint)row * padded, keep, acc + (nint)row * padded, padded, padded);
+                else if (Real.IsNegativeInfinity(m.Max[r])) FlashRows.Online<TLanes, V>(at, (to - from) * places, ref m.Max[r], ref m.Sum[r]);     // no results yet
+                else if (FlashRows.Online<TLanes, V>(at, (to - from) * places, ref m.Max[r], ref m.Sum[r]) is var keep && keep != 1) FlashRows.Scale<TLanes, V>(m.Acc + (nint)r * padded, keep, m.Acc + (nint)r * padded, padded, padded);
             }
         }
     }

@@ -34,6 +34,17 @@ static unsafe class Micro
         if (done < rows) Rest<TLanes, V>(a + done * ars, ars, aks, rows - done, b, bs, c + done * cs, cs, k, add);
     }
 
+    /// <summary>As <see cref="Column"/>, where k steps follow each other in memory in each of some pieces; from the end of one to the next a and b jump.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Pieces<TLanes, V>(Real* a, nint ars, int rows, Real* b, nint bs, Real* c, nint cs, nint k, bool add, nint pieces, nint aJump, nint bJump) where TLanes : struct, ILanes<V> where V : struct
+    {
+        int tall = Rows<V>(), groups = rows / tall;
+        if (tall == 6 && groups > 0 && rows % 6 == 2) groups--;
+        int done = groups * tall;
+        if (groups > 0) { if (tall == 12) K12<TLanes, V>(a, ars, 1, b, bs, c, cs, k, add, groups, 12 * ars, 0, 12 * cs, 0, pieces, aJump, bJump); else K6<TLanes, V>(a, ars, 1, b, bs, c, cs, k, add, groups, 6 * ars, 0, 6 * cs, 0, pieces, aJump, bJump); }
+        if (done < rows) Rest<TLanes, V>(a + done * ars, ars, 1, rows - done, b, bs, c + done * cs, cs, k, add, pieces, aJump, bJump);
+    }
+
     /// <summary>As <see cref="Tile"/> for several tiles side by side in c, whose b stand bStep apart.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Across<TLanes, V>(Real* a, nint ars, nint aks, int rows, Real* b, nint bs, nint bStep, Real* c, nint cs, int tiles, nint k, bool add) where TLanes : struct, ILanes<V> where V : struct
@@ -53,16 +64,16 @@ static unsafe class Micro
         else K6<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add, groups, tall * ars + skip * aks, skip * bs, tall * cs, more);
     }
 
-    static void Rest<TLanes, V>(Real* a, nint ars, nint aks, int rows, Real* b, nint bs, Real* c, nint cs, nint k, bool add) where TLanes : struct, ILanes<V> where V : struct
+    static void Rest<TLanes, V>(Real* a, nint ars, nint aks, int rows, Real* b, nint bs, Real* c, nint cs, nint k, bool add, nint pieces = 1, nint aJump = 0, nint bJump = 0) where TLanes : struct, ILanes<V> where V : struct
     {
         for (int done; rows > 0; rows -= done, a += done * ars, c += done * cs)
         {
-            if (rows >= 12 && Rows<V>() == 12) { K12<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add, 1, 0, 0, 0); done = 12; }
-            else if (rows >= 8 && Rows<V>() == 12) { K8<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add); done = 8; }
-            else if (rows >= 6 && rows != 8) { K6<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add, 1, 0, 0, 0); done = 6; }
-            else if (rows >= 4) { K4<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add); done = 4; }
-            else if (rows >= 2) { K2<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add); done = 2; }
-            else { K1<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add); done = 1; }
+            if (rows >= 12 && Rows<V>() == 12) { K12<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add, 1, 0, 0, 0, 0, pieces, aJump, bJump); done = 12; }
+            else if (rows >= 8 && Rows<V>() == 12) { K8<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add, pieces, aJump, bJump); done = 8; }
+            else if (rows >= 6 && rows != 8) { K6<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add, 1, 0, 0, 0, 0, pieces, aJump, bJump); done = 6; }
+            else if (rows >= 4) { K4<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add, pieces, aJump, bJump); done = 4; }
+            else if (rows >= 2) { K2<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add, pieces, aJump, bJump); done = 2; }
+            else { K1<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add, pieces, aJump, bJump); done = 1; }
         }
     }
 
@@ -74,13 +85,14 @@ static unsafe class Micro
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void K12<TLanes, V>(Real* a, nint ars, nint aks, Real* b, nint bs, Real* c, nint cs, nint k, bool add, int groups, nint aStep, nint bStep, nint cStep, nint more = 0) where TLanes : struct, ILanes<V> where V : struct
+    static void K12<TLanes, V>(Real* a, nint ars, nint aks, Real* b, nint bs, Real* c, nint cs, nint k, bool add, int groups, nint aStep, nint bStep, nint cStep, nint more = 0, nint pieces = 1, nint aJump = 0, nint bJump = 0) where TLanes : struct, ILanes<V> where V : struct
     {
         for (; groups > 0; groups--, a += aStep, b += bStep, c += cStep, k += more)
         {
             V l0 = TLanes.Set(0), l1 = l0, l2 = l0, l3 = l0, l4 = l0, l5 = l0, l6 = l0, l7 = l0, l8 = l0, l9 = l0, l10 = l0, l11 = l0, r0 = l0, r1 = l0, r2 = l0, r3 = l0, r4 = l0, r5 = l0, r6 = l0, r7 = l0, r8 = l0, r9 = l0, r10 = l0, r11 = l0;
             Real* p0 = a, p1 = a + 3 * ars, p2 = a + 6 * ars, p3 = a + 9 * ars;
             Real* at = b;
+            for (nint y0 = pieces; y0 > 0; y0--, at += bJump, p0 += aJump, p1 += aJump, p2 += aJump, p3 += aJump)
             for (nint x0 = k; x0 > 0; x0--, at += bs, p0 += aks, p1 += aks, p2 += aks, p3 += aks)
             {
                 V b0 = TLanes.Load(at), b1 = TLanes.Load(at + TLanes.Count), x;
@@ -114,11 +126,12 @@ static unsafe class Micro
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void K8<TLanes, V>(Real* a, nint ars, nint aks, Real* b, nint bs, Real* c, nint cs, nint k, bool add) where TLanes : struct, ILanes<V> where V : struct
+    static void K8<TLanes, V>(Real* a, nint ars, nint aks, Real* b, nint bs, Real* c, nint cs, nint k, bool add, nint pieces = 1, nint aJump = 0, nint bJump = 0) where TLanes : struct, ILanes<V> where V : struct
     {
         V l0 = TLanes.Set(0), l1 = l0, l2 = l0, l3 = l0, l4 = l0, l5 = l0, l6 = l0, l7 = l0, r0 = l0, r1 = l0, r2 = l0, r3 = l0, r4 = l0, r5 = l0, r6 = l0, r7 = l0;
         Real* p1 = a + 3 * ars, p2 = a + 6 * ars;
-        for (; k > 0; k--, b += bs, a += aks, p1 += aks, p2 += aks)
+        for (; pieces > 0; pieces--, b += bJump, a += aJump, p1 += aJump, p2 += aJump)
+        for (nint x0 = k; x0 > 0; x0--, b += bs, a += aks, p1 += aks, p2 += aks)
         {
             V b0 = TLanes.Load(b), b1 = TLanes.Load(b + TLanes.Count), x;
             x = TLanes.Set(*a); l0 = TLanes.Fma(x, b0, l0); r0 = TLanes.Fma(x, b1, r0);
@@ -141,13 +154,14 @@ static unsafe class Micro
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void K6<TLanes, V>(Real* a, nint ars, nint aks, Real* b, nint bs, Real* c, nint cs, nint k, bool add, int groups, nint aStep, nint bStep, nint cStep, nint more = 0) where TLanes : struct, ILanes<V> where V : struct
+    static void K6<TLanes, V>(Real* a, nint ars, nint aks, Real* b, nint bs, Real* c, nint cs, nint k, bool add, int groups, nint aStep, nint bStep, nint cStep, nint more = 0, nint pieces = 1, nint aJump = 0, nint bJump = 0) where TLanes : struct, ILanes<V> where V : struct
     {
         for (; groups > 0; groups--, a += aStep, b += bStep, c += cStep, k += more)
         {
             V l0 = TLanes.Set(0), l1 = l0, l2 = l0, l3 = l0, l4 = l0, l5 = l0, r0 = l0, r1 = l0, r2 = l0, r3 = l0, r4 = l0, r5 = l0;
             Real* p0 = a, p1 = a + 3 * ars;
             Real* at = b;
+            for (nint y0 = pieces; y0 > 0; y0--, at += bJump, p0 += aJump, p1 += aJump)
             for (nint x0 = k; x0 > 0; x0--, at += bs, p0 += aks, p1 += aks)
             {
                 V b0 = TLanes.Load(at), b1 = TLanes.Load(at + TLanes.Count), x;
@@ -169,11 +183,12 @@ static unsafe class Micro
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void K4<TLanes, V>(Real* a, nint ars, nint aks, Real* b, nint bs, Real* c, nint cs, nint k, bool add) where TLanes : struct, ILanes<V> where V : struct
+    static void K4<TLanes, V>(Real* a, nint ars, nint aks, Real* b, nint bs, Real* c, nint cs, nint k, bool add, nint pieces = 1, nint aJump = 0, nint bJump = 0) where TLanes : struct, ILanes<V> where V : struct
     {
         V l0 = TLanes.Set(0), l1 = l0, l2 = l0, l3 = l0, r0 = l0, r1 = l0, r2 = l0, r3 = l0;
         Real* p1 = a + 3 * ars;
-        for (; k > 0; k--, b += bs, a += aks, p1 += aks)
+        for (; pieces > 0; pieces--, b += bJump, a += aJump, p1 += aJump)
+        for (nint x0 = k; x0 > 0; x0--, b += bs, a += aks, p1 += aks)
         {
             V b0 = TLanes.Load(b), b1 = TLanes.Load(b + TLanes.Count), x;
             x = TLanes.Set(*a); l0 = TLanes.Fma(x, b0, l0); r0 = TLanes.Fma(x, b1, r0);
@@ -188,10 +203,11 @@ static unsafe class Micro
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void K2<TLanes, V>(Real* a, nint ars, nint aks, Real* b, nint bs, Real* c, nint cs, nint k, bool add) where TLanes : struct, ILanes<V> where V : struct
+    static void K2<TLanes, V>(Real* a, nint ars, nint aks, Real* b, nint bs, Real* c, nint cs, nint k, bool add, nint pieces = 1, nint aJump = 0, nint bJump = 0) where TLanes : struct, ILanes<V> where V : struct
     {
         V l0 = TLanes.Set(0), l1 = l0, r0 = l0, r1 = l0;
-        for (; k > 0; k--, b += bs, a += aks)
+        for (; pieces > 0; pieces--, b += bJump, a += aJump)
+        for (nint x0 = k; x0 > 0; x0--, b += bs, a += aks)
         {
             V b0 = TLanes.Load(b), b1 = TLanes.Load(b + TLanes.Count), x;
             x = TLanes.Set(*a); l0 = TLanes.Fma(x, b0, l0); r0 = TLanes.Fma(x, b1, r0);
@@ -202,10 +218,11 @@ static unsafe class Micro
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void K1<TLanes, V>(Real* a, nint ars, nint aks, Real* b, nint bs, Real* c, nint cs, nint k, bool add) where TLanes : struct, ILanes<V> where V : struct
+    static void K1<TLanes, V>(Real* a, nint ars, nint aks, Real* b, nint bs, Real* c, nint cs, nint k, bool add, nint pieces = 1, nint aJump = 0, nint bJump = 0) where TLanes : struct, ILanes<V> where V : struct
     {
         V l0 = TLanes.Set(0), r0 = l0;
-        for (; k > 0; k--, b += bs, a += aks)
+        for (; pieces > 0; pieces--, b += bJump, a += aJump)
+        for (nint x0 = k; x0 > 0; x0--, b += bs, a += aks)
         {
             V b0 = TLanes.Load(b), b1 = TLanes.Load(b + TLanes.Count), x;
             x = TLanes.Set(*a); l0 = TLanes.Fma(x, b0, l0); r0 = TLanes.Fma(x, b1, r0);

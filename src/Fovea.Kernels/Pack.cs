@@ -45,8 +45,11 @@ static unsafe class Pack
     }
 
     /// <summary>dst[k·width + i] = src[i·ld + k] for i below rows, 0 from there to width.</summary>
+    public static void Transposed(Real* src, nint ld, int rows, nint count, Real* dst, int width) => Transposed(src, ld, rows, count, dst, width, width);
+
+    /// <summary>dst[k·width + i] = src[i·ld + k] for i below rows, 0 from there to padded.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Transposed(Real* src, nint ld, int rows, nint count, Real* dst, int width)
+    public static void Transposed(Real* src, nint ld, int rows, nint count, Real* dst, int width, int padded)
     {
         int i = 0;
         if (typeof(Real) == typeof(float))
@@ -74,7 +77,7 @@ static unsafe class Pack
                 }
         }
         Plain(src + i * ld, ld, rows - i, 0, count, dst + i, width);
-        if (rows < width) for (nint k = 0; k < count; k++) new Span<Real>(dst + k * width + rows, width - rows).Clear();
+        if (rows < padded) for (nint k = 0; k < count; k++) new Span<Real>(dst + k * width + rows, padded - rows).Clear();
     }
 
     static void Plain(Real* src, nint ld, int rows, nint from, nint to, Real* dst, int width)
