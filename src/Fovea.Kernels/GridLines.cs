@@ -1,3 +1,5 @@
+using System.Numerics;
+using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
 namespace Fovea.Kernels;
 
@@ -15,6 +17,7 @@ sealed class GridLines
     // Of all queries of a column: where what they see of a line begins at the earliest and ends at the latest.
     readonly int[] columnLow, columnHigh;
     readonly int slab, deep;
+    readonly Plan?[] plans = new Plan?[8];
 
     GridLines(Real[][] place, Real[][] low, Real[][] high, int length)
     {
@@ -57,8 +60,11 @@ sealed class GridLines
     public int Length { get; }
     public int Lines { get; }
 
-    /// <summary>The blocks for registers of so many numbers: the number of columns that makes the places that they see together fewest, counting what packing the keys and rows left over cost.</summary>
-    public Cut CutFor(int lanes)
+    /// <summary>The blocks for registers of so many numbers, found once.</summary>
+    public Plan For(int lanes) => plans[BitOperations.Log2((uint)lanes)] ??= new(this, CutFor(lanes), lanes);
+
+    // The number of columns that makes the places that blocks of them see fewest, counting what packing the keys and rows left over cost.
+    Cut CutFor(int lanes)
     {
         int columns = 1, most = 0; double best = double.MaxValue;
         for (int c = 1; c <= Math.Min(Length, Rows / 2); c++)
@@ -106,84 +112,105 @@ sealed class GridLines
         return true;
     }
 
+    /// <summary>All blocks, band by band from column to column.</summary>
+    public sealed unsafe class Plan
+    {
+        public readonly Cut Cut;
+        public readonly Block[] Blocks;
+        // 0, 1, 2 …: what places are compared with.
+        readonly Real[] numbers;
+
+        public Plan(GridLines grid, Cut cut, int lanes)
+        {
+            (Cut, Blocks, numbers) = (cut, new Block[cut.Blocks], GC.AllocateUninitializedArray<Real>(Math.Max(1, cut.Most), pinned: true));
+            for (int x = 0; x < cut.Most; x++) numbers[x] = x;
+            for (int x = 0; x < Blocks.Length; x++) Blocks[x] = new(grid, cut, lanes, x, numbers);
+        }
+    }
+
     /// <summary>
     /// One block: its queries are Columns columns from FirstColumn on of Lines lines from FirstLine on, row by row. They see Width keys from column Origin on of Seen lines, which take Places places in whole registers.
     /// </summary>
-    public unsafe struct Block
+    public readonly unsafe struct Block
     {
-        readonly GridLines grid; readonly int lanes;
-        public int FirstLine, Lines, FirstColumn, Columns, Origin, Width, Places, Seen;
+        readonly GridLines grid;
+        // Key, From, To, Low and High; what each line of queries sees of each line of keys. Pinned.
+        readonly int[] ints; readonly byte[] covers;
+        public readonly int FirstLine, Lines, FirstColumn, Columns, Origin, Width, Places, Seen;
         /// <summary>Of each line that is seen: its number, and the lines [From, To) of queries that see it.</summary>
         public readonly int* Key, From, To;
         /// <summary>What each row sees of a line that it sees: places [Low, High), the same for all lines.</summary>
         public readonly int* Low, High;
-        // What each line of queries sees of each line of keys, and of each line of queries and axis the extremes of its boxes.
-        readonly byte* covers; readonly Real* extremes;
         /// <summary>0, 1, 2 …: to compare places with.</summary>
         public readonly Real* Number;
 
-        public Block(GridLines grid, in Cut cut, int lanes, Scratch scratch)
-        {
-            this = default; (this.grid, this.lanes) = (grid, lanes);
-            Key = scratch.TakeInts(grid.Lines); From = scratch.TakeInts(grid.Lines); To = scratch.TakeInts(grid.Lines); Low = scratch.TakeInts(cut.Rows); High = scratch.TakeInts(cut.Rows);
-            covers = (byte*)scratch.TakeInts(((long)grid.Lines * cut.Tall + 3) / 4); extremes = scratch.Take(4L * (grid.place.Length - 1) * cut.Tall); Number = scratch.Take(cut.Most);
-            for (int x = 0; x < cut.Most; x++) Number[x] = x;
-        }
-
-        public readonly int Rows => Lines * Columns;
-        public readonly int Token(int row) => (FirstLine + row / Columns) * grid.Length + FirstColumn + row % Columns;
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public readonly Cover Cover(int seen, int line) => (Cover)covers[seen * Lines + line];
-        /// <summary>Whether this row sees a line of keys that is seen.</summary>
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public readonly bool Sees(int seen, int row) => Cover(seen, row / Columns) switch { Kernels.Cover.All => true, Kernels.Cover.None => false, _ => grid.Sees(Token(row), Key[seen]) };
-
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        public void Open(in Cut cut, int block)
+        public Block(GridLines grid, in Cut cut, int lanes, int block, Real[] numbers)
         {
             int bands = cut.Slabs * cut.Down, band = block % bands, across = block / bands, top = band % cut.Down * cut.Tall, axes = grid.place.Length - 1, length = grid.Length;
-            (FirstLine, Lines, FirstColumn) = (band / cut.Down * cut.Slab + top, Math.Max(0, Math.Min(cut.Tall, cut.Slab - top)), across * cut.Columns);
+            (this.grid, FirstLine, Lines, FirstColumn) = (grid, band / cut.Down * cut.Slab + top, Math.Max(0, Math.Min(cut.Tall, cut.Slab - top)), across * cut.Columns);
             Columns = Math.Min(cut.Columns, length - FirstColumn);
-            int first = length, end = 0;
+            int[] low = new int[Rows], high = new int[Rows]; int first = length, end = 0;
             for (int r = 0; r < Rows; r++)
             {
                 int t = Token(r);
-                Low[r] = Math.Clamp((int)grid.low[^1][t], 0, length); High[r] = Math.Clamp((int)grid.high[^1][t], 0, length);
-                if (Low[r] < High[r]) { first = Math.Min(first, Low[r]); end = Math.Max(end, High[r]); }
+                low[r] = Math.Clamp((int)grid.low[^1][t], 0, length); high[r] = Math.Clamp((int)grid.high[^1][t], 0, length);
+                if (low[r] < high[r]) { first = Math.Min(first, low[r]); end = Math.Max(end, high[r]); }
             }
-            Origin = Math.Min(first, length - 1); Width = Math.Max(0, end - Origin); Places = (Width + lanes - 1) / lanes * lanes; Seen = 0;
-            for (int r = 0; r < Rows; r++) (Low[r], High[r]) = Low[r] < High[r] ? (Low[r] - Origin, High[r] - Origin) : (0, 0);
-            if (Width == 0) return;
-            for (int j = 0; j < Lines; j++)
+            Origin = Math.Min(first, length - 1); Width = Math.Max(0, end - Origin); Places = (Width + lanes - 1) / lanes * lanes;
+            var seen = Width == 0 ? [] : See(grid, Lines, Columns, FirstLine * length + FirstColumn);
+            Seen = seen.Count;
+            ints = GC.AllocateUninitializedArray<int>(3 * Seen + 2 * Rows + 1, pinned: true); covers = GC.AllocateUninitializedArray<byte>(Seen * Lines + 1, pinned: true);
+            Key = (int*)Unsafe.AsPointer(ref ints[0]); From = Key + Seen; To = From + Seen; Low = To + Seen; High = Low + Rows; Number = (Real*)Unsafe.AsPointer(ref numbers[0]);
+            for (int i = 0; i < Seen; i++)
+            {
+                var (line, cover) = seen[i];
+                (Key[i], From[i], To[i]) = (line, cover.AsSpan().IndexOfAnyExcept((byte)Kernels.Cover.None), cover.AsSpan().LastIndexOfAnyExcept((byte)Kernels.Cover.None) + 1);
+                cover.CopyTo(covers, i * Lines);
+            }
+            for (int r = 0; r < Rows; r++) (Low[r], High[r]) = low[r] < high[r] ? (low[r] - Origin, high[r] - Origin) : (0, 0);
+        }
+
+        // The lines of keys that any of these lines of queries sees, and what each of them sees of it.
+        static List<(int Line, byte[] Cover)> See(GridLines grid, int lines, int columns, int token)
+        {
+            int axes = grid.place.Length - 1, length = grid.Length; var extremes = new (Real LeastLow, Real Low, Real High, Real MostHigh)[lines * axes]; var seen = new List<(int, byte[])>();
+            for (int j = 0; j < lines; j++)
                 for (int a = 0; a < axes; a++)
                 {
-                    Real* e = extremes + 4 * (j * axes + a); (e[0], e[1], e[2], e[3]) = (Real.MaxValue, Real.MinValue, Real.MaxValue, Real.MinValue);
-                    for (int t = Token(j * Columns); t < Token(j * Columns) + Columns; t++)
-                    {
-                        e[0] = Math.Min(e[0], grid.low[a][t]); e[1] = Math.Max(e[1], grid.low[a][t]); e[2] = Math.Min(e[2], grid.high[a][t]); e[3] = Math.Max(e[3], grid.high[a][t]);
-                    }
+                    ReadOnlySpan<Real> low = grid.low[a].AsSpan(token + j * length, columns), high = grid.high[a].AsSpan(token + j * length, columns);
+                    extremes[a * lines + j] = (TensorPrimitives.Min(low), TensorPrimitives.Max(low), TensorPrimitives.Min(high), TensorPrimitives.Max(high));
                 }
             for (int line = 0; line < grid.Lines; line++)
             {
-                byte* cover = covers + (long)Seen * Lines;
-                new Span<byte>(cover, Lines).Fill((byte)Kernels.Cover.All);
-                for (int a = 0; a < axes; a++)
+                byte[]? cover = null;
+                for (int j = 0; j < lines; j++)
                 {
-                    Real p = grid.place[a][line * length]; Real* e = extremes + 4 * a;
-                    for (int j = 0; j < Lines; j++, e += 4 * axes)
+                    var all = Kernels.Cover.All;
+                    for (int a = 0; a < axes && all != Kernels.Cover.None; a++)
                     {
-                        if (!(p >= e[0] && p < e[3])) cover[j] = (byte)Kernels.Cover.None;
-                        else if (!(p >= e[1] && p < e[2])) cover[j] = Math.Min(cover[j], (byte)Kernels.Cover.Mixed);
+                        Real p = grid.place[a][line * length]; var e = extremes[a * lines + j];
+                        if (!(p >= e.LeastLow && p < e.MostHigh)) all = Kernels.Cover.None;
+                        else if (!(p >= e.Low && p < e.High)) all = Kernels.Cover.Mixed;
                     }
+                    if (all == Kernels.Cover.None) continue;
+                    if (cover is null) { cover = new byte[lines]; Array.Fill(cover, (byte)Kernels.Cover.None); seen.Add((line, cover)); }
+                    cover[j] = (byte)all;
                 }
-                int from = new Span<byte>(cover, Lines).IndexOfAnyExcept((byte)Kernels.Cover.None);
-                if (from >= 0) { Key[Seen] = line; From[Seen] = from; To[Seen++] = new Span<byte>(cover, Lines).LastIndexOfAnyExcept((byte)Kernels.Cover.None) + 1; }
             }
+            return seen;
         }
+
+        public int Rows => Lines * Columns;
+        public int Token(int row) => (FirstLine + row / Columns) * grid.Length + FirstColumn + row % Columns;
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Cover Cover(int seen, int line) => (Cover)covers[seen * Lines + line];
+        /// <summary>Whether this row sees a line of keys that is seen.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public bool Sees(int seen, int row) => Cover(seen, row / Columns) switch { Kernels.Cover.All => true, Kernels.Cover.None => false, _ => grid.Sees(Token(row), Key[seen]) };
 
         /// <summary>Fills the places that a row does not see of some lines that follow each other from at on.</summary>
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        public readonly void Hide<TLanes, V>(Real* at, int lines, int row, Real value) where TLanes : struct, ILanes<V> where V : struct
+        public void Hide<TLanes, V>(Real* at, int lines, int row, Real value) where TLanes : struct, ILanes<V> where V : struct
         {
             int w = TLanes.Count, low = Low[row], high = High[row], open = Math.Min(Places, (low + w - 1) / w * w), shut = Math.Max(open, high / w * w); nint places = Places; V l = TLanes.Set(low), h = TLanes.Set(high), v = TLanes.Set(value);
             for (int x = open > 0 ? 0 : shut; x < Places; x = x + w == open ? shut : x + w)

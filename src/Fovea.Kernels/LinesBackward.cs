@@ -17,25 +17,24 @@ readonly unsafe struct LinesBackward<TScore, TWeights>(AttentionSize s, GridLine
 
     public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct
     {
-        int wide = 2 * TLanes.Count, heads = s.Batch * s.KvHeads, d = (s.Dim + wide - 1) / wide * wide, e = (s.ValueDim + wide - 1) / wide * wide; var cut = grid.CutFor(TLanes.Count);
+        int wide = 2 * TLanes.Count, heads = s.Batch * s.KvHeads, d = (s.Dim + wide - 1) / wide * wide, e = (s.ValueDim + wide - 1) / wide * wide; var plan = grid.For(TLanes.Count); var blocks = plan.Blocks;
         using var scratch = Scratch.Open();
         // Learned scores are promised one thread per head.
-        int ranges = learned is not null ? 1 : Math.Clamp(16 / heads, 1, cut.Blocks);
+        int ranges = learned is not null ? 1 : Math.Clamp(16 / heads, 1, Math.Min(8, blocks.Length));
         // Lines of keys that each range sees, and where its gradients begin.
         Part* parts = (Part*)scratch.TakeInts((long)(ranges + 1) * sizeof(Part) / sizeof(int)); long all = 0;
-        var block = new GridLines.Block(grid, cut, TLanes.Count, scratch);
         for (int x = 0; x < ranges; x++)
         {
             int low = grid.Lines, high = 0, left = grid.Length, right = 0;
-            for (int at = First(x, ranges, cut.Blocks); at < First(x + 1, ranges, cut.Blocks); at++)
+            for (int at = First(x, ranges, blocks.Length); at < First(x + 1, ranges, blocks.Length); at++)
             {
-                block.Open(cut, at);
+                ref readonly var block = ref blocks[at];
                 if (block.Seen > 0) (low, high, left, right) = (Math.Min(low, block.Key[0]), Math.Max(high, block.Key[block.Seen - 1] + 1), Math.Min(left, block.Origin), Math.Max(right, block.Origin + block.Width));
             }
             parts[x] = new(all, low, high, left, Math.Max(0, right - left)); all += parts[x].Size;
         }
-        Real* dk = scratch.Take(heads * all * d), dv = scratch.Take(heads * all * e);
-        Threads.For(heads * ranges, 1, new Tasks<TLanes, V>(this, d, e, cut, ranges, parts, all, dk, dv));
+        Real* dk = scratch.Take(heads * all * d), dv = scratch.Take(heads * all * e), keys = LinesWindow.Wider<TLanes, V>(scratch, data.K, heads * s.KeyRows, s.Dim, d);
+        Threads.For(heads * ranges, 1, new Tasks<TLanes, V>(this, d, e, plan, keys, ranges, parts, all, dk, dv));
         Threads.For(heads * grid.Lines, 1, new Join<TLanes, V>(this, d, e, ranges, parts, all, dk, dv));
     }
 
@@ -71,21 +70,21 @@ readonly unsafe struct LinesBackward<TScore, TWeights>(AttentionSize s, GridLine
         }
     }
 
-    /// <summary>The temporary memory of one block: queries and dO as rows and in panels, dQ, what is known of each row; of one window, keys and values in tiles, keys in panels, P and dS.</summary>
+    /// <summary>The temporary memory of one block: queries and dO as rows and in panels, dQ, what is known of each row; of one window, keys and values in tiles, P and dS.</summary>
     readonly struct Memory
     {
         public readonly int Batch, Capacity; public readonly nint Stride;
-        public readonly Real* Q, QP, DQ, DO, DOP, Delta, Lse, KT, VT, KP, P, G, Raw;
+        public readonly Real* Q, QP, DQ, DO, DOP, Delta, Lse, KT, VT, P, G, Raw;
 
         public Memory(Scratch scratch, in AttentionSize s, in GridLines.Cut cut, int d, int e, int wide)
         {
             long rows = cut.Rows; (Batch, Capacity) = cut.Window(Window, wide); Stride = Capacity + 16;
             Q = scratch.Take(rows * d); QP = scratch.Take(rows * d); DQ = scratch.Take(rows * d); DO = scratch.Take(rows * e); DOP = scratch.Take(rows * e); Delta = scratch.Take(rows); Lse = scratch.Take(rows);
-            KT = scratch.Take((long)Capacity * s.Dim); VT = scratch.Take((long)Capacity * s.ValueDim); KP = scratch.Take((long)Capacity * d); P = scratch.Take(rows * Stride); G = scratch.Take(rows * Stride); Raw = scratch.Take(Capacity);
+            KT = scratch.Take((long)Capacity * s.Dim); VT = scratch.Take((long)Capacity * s.ValueDim); P = scratch.Take(rows * Stride); G = scratch.Take(rows * Stride); Raw = scratch.Take(Capacity);
         }
     }
 
-    readonly struct Tasks<TLanes, V>(LinesBackward<TScore, TWeights> f, int d, int e, GridLines.Cut cut, int ranges, Part* parts, long all, Real* dk, Real* dv) : IRows where TLanes : struct, ILanes<V> where V : struct
+    readonly struct Tasks<TLanes, V>(LinesBackward<TScore, TWeights> f, int d, int e, GridLines.Plan plan, Real* keys, int ranges, Part* parts, long all, Real* dk, Real* dv) : IRows where TLanes : struct, ILanes<V> where V : struct
     {
         static int Wide => 2 * TLanes.Count;
 
@@ -94,15 +93,12 @@ readonly unsafe struct LinesBackward<TScore, TWeights>(AttentionSize s, GridLine
             long done = 0; var s = f.s;
             for (int x = from; x < to; x++)
             {
-                int kv = x / ranges, range = x % ranges; var part = parts[range]; Real* keys = dk + kv * all * d, values = dv + kv * all * e;
-                for (long j = part.Start; j < part.Start + part.Size; j++) { new Span<Real>(keys + j * d, d).Clear(); new Span<Real>(values + j * e, e).Clear(); }
+                int kv = x / ranges, range = x % ranges, blocks = plan.Blocks.Length; var part = parts[range]; Real* dK = dk + kv * all * d, dV = dv + kv * all * e;
+                for (long j = part.Start; j < part.Start + part.Size; j++) { new Span<Real>(dK + j * d, d).Clear(); new Span<Real>(dV + j * e, e).Clear(); }
                 using var scratch = Scratch.Open();
-                var b = new GridLines.Block(f.grid, cut, TLanes.Count, scratch); var w = new LinesWindow(scratch, cut); var m = new Memory(scratch, s, cut, d, e, Wide);
-                for (int at = First(range, ranges, cut.Blocks); at < First(range + 1, ranges, cut.Blocks); at++)
-                {
-                    b.Open(cut, at);
-                    for (int h = 0; h < s.Group && b.Seen > 0; h++) done += Block(m, b, w, part, kv, kv * s.Group + h, keys, values);
-                }
+                var w = new LinesWindow(scratch, plan.Cut.Tall); var m = new Memory(scratch, s, plan.Cut, d, e, Wide);
+                for (int at = First(range, ranges, blocks); at < First(range + 1, ranges, blocks); at++)
+                    for (int h = 0; h < s.Group; h++) done += Block(m, plan.Blocks[at], w, part, kv, kv * s.Group + h, dK, dV);
             }
             Interlocked.Add(ref *f.work, done);
         }
@@ -129,7 +125,14 @@ readonly unsafe struct LinesBackward<TScore, TWeights>(AttentionSize s, GridLine
                     long key = (long)kv * s.KeyRows + (long)b.Key[i] * f.grid.Length + b.Origin; int at = (i - w.First) * places;
                     LinesWindow.Tiles<TLanes, V>(f.data.K + key * s.Dim, s.Dim, width, places, m.KT, at);
                     LinesWindow.Tiles<TLanes, V>(f.data.V + key * s.ValueDim, s.ValueDim, width, places, m.VT, at);
-                    LinesWindow.Panels<TLanes, V>(f.data.K + key * s.Dim, s.Dim, width, places, m.KP, at, m.Capacity);
+                }
+                for (int i = w.First; i < w.Last; i++)
+                {
+                    long own = part.Row(b.Key[i], b.Origin);
+                    LinesWindow.Ahead(dk + own * d, d, width); LinesWindow.Ahead(dv + own * e, e, width);
+                    if (i + m.Batch >= b.Seen) continue;
+                    long key = (long)kv * s.KeyRows + (long)b.Key[i + m.Batch] * f.grid.Length + b.Origin;
+                    LinesWindow.Ahead(f.data.K + key * s.Dim, s.Dim, width); LinesWindow.Ahead(f.data.V + key * s.ValueDim, s.ValueDim, width);
                 }
                 // P and G begin with the first queries that see any of the window.
                 for (int x = 0; x < (w.Last - w.First) * places; x += Wide)
@@ -150,9 +153,9 @@ readonly unsafe struct LinesBackward<TScore, TWeights>(AttentionSize s, GridLine
                 for (int line = w.From, end; line < w.To; line = end)
                 {
                     end = w.Alike(line, columns, out int start, out int stop);
-                    int rows = (end - line) * columns; Real* g = m.G + (line - w.From) * columns * stride + (nint)start * places, dq = m.DQ + (nint)line * columns * d;
-                    for (int c = 0; c < d && start < stop; c += Wide) Micro.Column<TLanes, V>(g, stride, 1, rows, m.KP + (nint)c * m.Capacity + (nint)start * places * Wide, Wide, dq + c, d, (stop - start) * places, true);
-                    done += (long)rows * (stop - start) * places * s.Dim;
+                    int rows = (end - line) * columns; Real* g = m.G + (line - w.From) * columns * stride + (nint)start * places, dq = m.DQ + (nint)line * columns * d, key = keys + ((long)kv * s.KeyRows + (long)(b.Key[w.First] + start) * f.grid.Length + b.Origin) * d;
+                    for (int c = 0; c < d && start < stop; c += Wide) Micro.Pieces<TLanes, V>(g, stride, rows, key + c, d, dq + c, d, width, true, stop - start, places - width, (nint)(f.grid.Length - width) * d);
+                    done += (long)rows * (stop - start) * width * s.Dim;
                 }
             }
             for (int r = 0; r < n; r++) RowProduct.Plus<TLanes, V>(f.data.DQ + ((long)head * s.Queries + b.Token(r)) * s.Dim, s.Scale, m.DQ + (nint)r * d, s.Dim);

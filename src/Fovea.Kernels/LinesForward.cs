@@ -17,25 +17,13 @@ readonly unsafe struct LinesForward<TScore, TWeights>(AttentionSize s, GridLines
 
     public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct
     {
-        int wide = 2 * TLanes.Count, all = s.Batch * s.Heads, rows = s.Batch * s.KvHeads * s.KeyRows, padded = (s.ValueDim + wide - 1) / wide * wide; var cut = grid.CutFor(TLanes.Count);
+        int wide = 2 * TLanes.Count, heads = s.Batch * s.KvHeads, padded = (s.ValueDim + wide - 1) / wide * wide; var blocks = grid.For(TLanes.Count).Blocks;
         using var scratch = Scratch.Open();
-        Real* values = v;
-        if (padded > s.ValueDim) Threads.For(rows, 64, new Wider<TLanes, V>(this, values = scratch.Take((long)rows * padded), padded));
-        // Some heads share what is known of a block, as long as there are enough tasks.
-        int share = (int)Math.Clamp((long)all * cut.Blocks / 256, 1, 8);
-        Threads.For(checked(cut.Blocks * ((all + share - 1) / share)), 1, new Blocks<TLanes, V>(this, values, padded, cut, share));
+        Threads.For(checked(blocks.Length * heads), 1, new Tasks<TLanes, V>(this, LinesWindow.Wider<TLanes, V>(scratch, v, heads * s.KeyRows, s.ValueDim, padded), padded, blocks));
     }
 
-    /// <summary>Values in rows of whole tiles.</summary>
-    readonly struct Wider<TLanes, V>(LinesForward<TScore, TWeights> f, Real* values, int padded) : IRows where TLanes : struct, ILanes<V> where V : struct
-    {
-        public void Run(int from, int to)
-        {
-            for (long r = from; r < to; r++) FlashRows.Scale<TLanes, V>(f.v + r * f.s.ValueDim, 1, values + r * padded, f.s.ValueDim, padded);
-        }
-    }
-
-    readonly struct Blocks<TLanes, V>(LinesForward<TScore, TWeights> f, Real* values, int padded, GridLines.Cut cut, int share) : IRows where TLanes : struct, ILanes<V> where V : struct
+    /// <summary>One task: a block of queries, for all heads that share their keys.</summary>
+    readonly struct Tasks<TLanes, V>(LinesForward<TScore, TWeights> f, Real* values, int padded, GridLines.Block[] blocks) : IRows where TLanes : struct, ILanes<V> where V : struct
     {
         static int Wide => 2 * TLanes.Count;
 
@@ -55,19 +43,14 @@ readonly unsafe struct LinesForward<TScore, TWeights>(AttentionSize s, GridLines
 
         public void Run(int from, int to)
         {
-            long done = 0; var s = f.s; int blocks = cut.Blocks;
+            long done = 0; var s = f.s;
             for (int x = from; x < to; x++)
             {
                 using var scratch = Scratch.Open();
-                var b = new GridLines.Block(f.grid, cut, TLanes.Count, scratch); var w = new LinesWindow(scratch, cut);
-                b.Open(cut, x % blocks);
-                var m = new Memory(scratch, s, b, padded);
-                for (int head = x / blocks * share; head < Math.Min(s.Batch * s.Heads, (x / blocks + 1) * share); head++)
-                {
-                    int kv = head / s.Heads * s.KvHeads + head % s.Heads / s.Group;
-                    for (int i = 0; i < b.Seen; i++) LinesWindow.Tiles<TLanes, V>(f.k + ((long)kv * s.KeyRows + (long)b.Key[i] * f.grid.Length + b.Origin) * s.Dim, s.Dim, b.Width, b.Places, m.Keys, i * b.Places);
-                    for (int line = 0; line < b.Lines; line += m.Lines) done += Queries(m, b, w, head, kv, line, Math.Min(b.Lines, line + m.Lines));
-                }
+                int kv = x / blocks.Length; ref readonly var b = ref blocks[x % blocks.Length]; var w = new LinesWindow(scratch, b.Lines); var m = new Memory(scratch, s, b, padded);
+                for (int i = 0; i < b.Seen; i++) LinesWindow.Tiles<TLanes, V>(f.k + ((long)kv * s.KeyRows + (long)b.Key[i] * f.grid.Length + b.Origin) * s.Dim, s.Dim, b.Width, b.Places, m.Keys, i * b.Places);
+                for (int h = 0; h < s.Group; h++)
+                    for (int line = 0; line < b.Lines; line += m.Lines) done += Queries(m, b, w, kv * s.Group + h, kv, line, Math.Min(b.Lines, line + m.Lines));
             }
             Interlocked.Add(ref *f.work, done);
         }

@@ -1,13 +1,14 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 namespace Fovea.Kernels;
 
 /// <summary>
 /// Some lines of keys that follow each other among those that a block of queries sees. Packed side by side they are one row of keys: each takes the places of the block, a multiple of the registers' width, and of this
 /// row each line of queries sees a stretch.
 /// </summary>
-unsafe struct LinesWindow(Scratch scratch, GridLines.Cut cut)
+unsafe struct LinesWindow(Scratch scratch, int lines)
 {
-    readonly int* start = scratch.TakeInts(cut.Tall), stop = scratch.TakeInts(cut.Tall); readonly byte* uneven = (byte*)scratch.TakeInts((cut.Tall + 3) / 4);
+    readonly int* start = scratch.TakeInts(lines), stop = scratch.TakeInts(lines); readonly byte* uneven = (byte*)scratch.TakeInts((lines + 3) / 4);
 
     /// <summary>Lines [First, Last) of those that are seen, and lines [From, To) of queries that see any of them.</summary>
     public int First, Last, From, To;
@@ -90,12 +91,27 @@ unsafe struct LinesWindow(Scratch scratch, GridLines.Cut cut)
         for (int x = 0; x < places; x += lanes) Pack.Transposed(src + (nint)x * dim, dim, Math.Clamp(rows - x, 0, lanes), dim, tiles + (nint)((at + x) / wide * wide) * dim + (at + x) % wide, wide, lanes);
     }
 
-    /// <summary>Rows of one line in panels two registers wide with room for capacity rows, from row at on; zeros where there are more places than rows.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Panels<TLanes, V>(Real* src, int dim, int rows, int places, Real* panels, int at, int capacity) where TLanes : struct, ILanes<V> where V : struct
+    /// <summary>These rows in rows of whole tiles: themselves, if theirs are.</summary>
+    public static Real* Wider<TLanes, V>(Scratch scratch, Real* rows, int count, int columns, int padded) where TLanes : struct, ILanes<V> where V : struct
     {
-        int wide = 2 * TLanes.Count;
-        Pack.Panels<TLanes, V>(src, dim, dim, rows, panels + (nint)at * wide, capacity);
-        for (int c = 0; c < dim; c += wide) new Span<Real>(panels + (nint)c * capacity + (nint)(at + rows) * wide, (places - rows) * wide).Clear();
+        if (padded == columns) return rows;
+        Real* to = scratch.Take((long)count * padded);
+        Threads.For(count, 64, new WiderRows<TLanes, V>(rows, columns, to, padded));
+        return to;
+    }
+
+    readonly struct WiderRows<TLanes, V>(Real* rows, int columns, Real* wider, int padded) : IRows where TLanes : struct, ILanes<V> where V : struct
+    {
+        public void Run(int from, int to)
+        {
+            for (long r = from; r < to; r++) FlashRows.Scale<TLanes, V>(rows + r * columns, 1, wider + r * padded, columns, padded);
+        }
+    }
+
+    /// <summary>Asks for some rows that will be read soon.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Ahead(Real* src, int dim, int rows)
+    {
+        if (Sse.IsSupported) for (byte* p = (byte*)src, end = p + (nint)rows * dim * sizeof(Real); p < end; p += 64) Sse.Prefetch1(p);
     }
 }
