@@ -10,8 +10,8 @@ public sealed class Boxes
     /// <summary>Tables tell of up to 2^Levels tokens in one step.</summary>
     const int Levels = 4, Facts = 6;
     readonly Real[][] place, low, high;
-    // For each axis, power of two and token: least and greatest place, low and high (negated where greatest) of so many tokens from this one on.
-    readonly Real[] least;
+    // For each axis, power of two and token: least and greatest place, low and high (negated where greatest) of so many tokens from this one on. Kernels that go line by line need none of it.
+    readonly Lazy<Real[]> least;
 
     /// <param name="place">Per axis, for each token; all numbers are below 2^24.</param>
     public Boxes(int[][] place, int[][] low, int[][] high)
@@ -23,16 +23,22 @@ public sealed class Boxes
         (Tokens, Axes) = (n, axes);
         (this.place, this.low, this.high) = (Numbers(place), Numbers(low), Numbers(high));
         Lines = GridLines.Of(this.place, this.low, this.high);
-        least = new Real[(long)(Levels + 1) * n * axes * Facts];
+        least = new(Table);
+    }
+
+    Real[] Table()
+    {
+        var least = new Real[(long)(Levels + 1) * Tokens * Axes * Facts];
         for (int level = 0; level <= Levels; level++)
-            for (int i = 0; i < n; i++)
-                for (int a = 0; a < axes; a++)
+            for (int i = 0; i < Tokens; i++)
+                for (int a = 0; a < Axes; a++)
                 {
                     var to = least.AsSpan(At(level, i) + a * Facts, Facts);
                     if (level == 0) { to[0] = place[a][i]; to[1] = -place[a][i]; to[2] = low[a][i]; to[3] = -low[a][i]; to[4] = high[a][i]; to[5] = -high[a][i]; continue; }
-                    int other = Math.Min(n - 1, i + (1 << level - 1));
+                    int other = Math.Min(Tokens - 1, i + (1 << level - 1));
                     for (int x = 0; x < Facts; x++) to[x] = Math.Min(least[At(level - 1, i) + a * Facts + x], least[At(level - 1, other) + a * Facts + x]);
                 }
+        return least;
     }
 
     public int Tokens { get; }
@@ -59,8 +65,9 @@ public sealed class Boxes
     internal void Tiles(int q0, int q1, int key, int keyEnd, int width, Span<Cover> covers)
     {
         Check(q1, keyEnd - 1);
+        var least = this.least.Value;
         Span<Real> asked = stackalloc Real[4 * Axes];
-        for (int a = 0; a < Axes; a++) for (int x = 0; x < 4; x++) asked[4 * a + x] = Least(q0, q1, a, x + 2);
+        for (int a = 0; a < Axes; a++) for (int x = 0; x < 4; x++) asked[4 * a + x] = Least(least, q0, q1, a, x + 2);
         for (int at = key, end, t = 0; at < keyEnd; at = end, t++)
         {
             end = (int)Math.Min(keyEnd, (at / width + 1L) * width);
@@ -70,7 +77,7 @@ public sealed class Boxes
             for (int a = 0; a < Axes; a++)
             {
                 // Whole tiles are in the table.
-                Real first = listed ? least[from + a * Facts] : Least(at, end - 1, a, 0), last = -(listed ? least[from + a * Facts + 1] : Least(at, end - 1, a, 1));
+                Real first = listed ? least[from + a * Facts] : Least(least, at, end - 1, a, 0), last = -(listed ? least[from + a * Facts + 1] : Least(least, at, end - 1, a, 1));
                 none |= last < asked[4 * a] || first >= -asked[4 * a + 3];
                 all &= first >= -asked[4 * a + 1] && last < asked[4 * a + 2];
             }
@@ -84,7 +91,7 @@ public sealed class Boxes
     }
 
     // The least of one fact over tokens [from, to].
-    Real Least(int from, int to, int axis, int fact)
+    Real Least(Real[] least, int from, int to, int axis, int fact)
     {
         int n = to - from + 1, offset = axis * Facts + fact;
         if (n <= 1 << Levels)

@@ -13,7 +13,7 @@ readonly unsafe struct LinesForward<TScore, TWeights>(AttentionSize s, GridLines
     readonly Real* q = q, k = k, v = v, o = o, lse = lse; readonly long* work = work;
     static bool Soft => typeof(TWeights) == typeof(SoftmaxWeights);
     /// <summary>Queries that are taken at a time, and places of one step of their online softmax.</summary>
-    const int Chunk = 24, Window = 2048;
+    const int Chunk = 36, Window = 2048;
 
     public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct
     {
@@ -48,7 +48,12 @@ readonly unsafe struct LinesForward<TScore, TWeights>(AttentionSize s, GridLines
             {
                 using var scratch = Scratch.Open();
                 int kv = x / blocks.Length; ref readonly var b = ref blocks[x % blocks.Length]; var w = new LinesWindow(scratch, b.Lines); var m = new Memory(scratch, s, b, padded);
-                for (int i = 0; i < b.Seen; i++) LinesWindow.Tiles<TLanes, V>(f.k + ((long)kv * s.KeyRows + (long)b.Key[i] * f.grid.Length + b.Origin) * s.Dim, s.Dim, b.Width, b.Places, m.Keys, i * b.Places);
+                for (int i = 0; i < b.Seen; i++)
+                {
+                    Real* keys = f.k + ((long)kv * s.KeyRows + b.Origin) * s.Dim; nint line = (nint)f.grid.Length * s.Dim;
+                    if (i + 1 < b.Seen) LinesWindow.Ahead(keys + b.Key[i + 1] * line, s.Dim, b.Width);
+                    LinesWindow.Tiles<TLanes, V>(keys + b.Key[i] * line, s.Dim, b.Width, b.Places, m.Keys, i * b.Places);
+                }
                 for (int h = 0; h < s.Group; h++)
                     for (int line = 0; line < b.Lines; line += m.Lines) done += Queries(m, b, w, kv * s.Group + h, kv, line, Math.Min(b.Lines, line + m.Lines));
             }
