@@ -30,12 +30,15 @@ public sealed class BoxesTests
     }
 
     // Tokens line by line along the last axis. Separate: what a token sees of an axis depends on its place there alone, as in a neighbourhood; else each has a box of its own.
-    static BoxPattern ByLines(int[] lengths, int window, bool separate, int seed)
+    static BoxPattern ByLines(int[] lengths, int window, bool separate, int seed, bool shuffled = false)
     {
         int tokens = lengths.Aggregate((a, b) => a * b); var random = new Random(seed); int[] shift = [.. Enumerable.Range(0, 600).Select(_ => random.Next(3))]; int[][] place = new int[lengths.Length][], low = new int[lengths.Length][], high = new int[lengths.Length][];
         for (int a = lengths.Length - 1, step = 1; a >= 0; step *= lengths[a--])
         {
-            place[a] = [.. Enumerable.Range(0, tokens).Select(i => i / step % lengths[a])];
+            // Shuffled: lines do not follow each other as their places do.
+            int[] order = [.. Enumerable.Range(0, lengths[a])];
+            if (shuffled && a < lengths.Length - 1) random.Shuffle(order);
+            place[a] = [.. Enumerable.Range(0, tokens).Select(i => order[i / step % lengths[a]])];
             low[a] = [.. place[a].Select((x, i) => separate ? Math.Clamp(x - window / 2, 0, Math.Max(0, lengths[a] - window)) : x - random.Next(window + 1))];
             high[a] = [.. low[a].Select((x, i) => x + window + (separate ? 0 : shift[i % 600] - 1))];
         }
@@ -56,6 +59,19 @@ public sealed class BoxesTests
             new FlashCase<Plain, BoxPattern, SoftmaxWeights>(s, new(), boxes) { DLse = GemmTests.Numbers(4 * n, 9) }.AgreesInGradients();
             new FlashCase<Capped, BoxPattern, Logistic>(s, new(1), boxes).AgreesInGradients(2e-5);
         }
+    }
+
+    [Fact]
+    public void Lines_may_stand_in_any_order()
+    {
+        foreach (bool separate in new[] { true, false })
+            foreach (var (lengths, window) in new (int[], int)[] { ([20, 20], 7), ([40, 5], 4), ([3, 11, 9], 3) })
+            {
+                int n = lengths.Aggregate((a, b) => a * b); var s = new AttentionSize(1, 4, 2, n, n, 20, 12); var boxes = ByLines(lengths, window, separate, n, true);
+                Assert.NotNull(boxes.Boxes.Lines);
+                new FlashCase<Fading, BoxPattern, SoftmaxWeights>(s, new(0.1f), boxes).Agrees();
+                new FlashCase<Capped, BoxPattern, Logistic>(s, new(1), boxes).AgreesInGradients(2e-5);
+            }
     }
 
     [Fact]
