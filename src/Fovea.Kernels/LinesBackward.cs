@@ -110,6 +110,12 @@ readonly unsafe struct LinesBackward<TScore, TWeights>(AttentionSize s, GridLine
             for (int r = 0; r < n; r++)
             {
                 long row = (long)head * s.Queries + b.Token(r); Real* grad = f.data.DO + row * s.ValueDim;
+                if (r % columns == 0 && r + 2 * columns < n)
+                {
+                    // Lines lie far apart.
+                    long soon = (long)head * s.Queries + b.Token(r + 2 * columns);
+                    LinesWindow.Ahead(f.data.Q + soon * s.Dim, s.Dim, columns); LinesWindow.Ahead(f.data.DO + soon * s.ValueDim, s.ValueDim, columns); LinesWindow.Ahead(f.data.O + soon * s.ValueDim, s.ValueDim, columns);
+                }
                 FlashRows.Scale<TLanes, V>(f.data.Q + row * s.Dim, s.Scale, m.Q + (nint)r * d, s.Dim, d);
                 FlashRows.Scale<TLanes, V>(grad, 1, m.DO + (nint)r * e, s.ValueDim, e);
                 if (!Soft) continue;
@@ -158,6 +164,7 @@ readonly unsafe struct LinesBackward<TScore, TWeights>(AttentionSize s, GridLine
                     done += (long)rows * (stop - start) * width * s.Dim;
                 }
             }
+            for (int line = 0; line < b.Lines; line++) LinesWindow.Ahead(f.data.DQ + ((long)head * s.Queries + b.Token(line * columns)) * s.Dim, s.Dim, columns);
             for (int r = 0; r < n; r++) RowProduct.Plus<TLanes, V>(f.data.DQ + ((long)head * s.Queries + b.Token(r)) * s.Dim, s.Scale, m.DQ + (nint)r * d, s.Dim);
             return done;
         }

@@ -64,6 +64,8 @@ readonly unsafe struct LinesForward<TScore, TWeights>(AttentionSize s, GridLines
         long Queries(in Memory m, in GridLines.Block b, LinesWindow w, int head, int kv, int from, int to)
         {
             var s = f.s; int columns = b.Columns, places = b.Places, rows = (to - from) * columns, first = from * columns; nint stride = m.Stride; long done = 0;
+            // Queries of the next lines are asked for in time: they lie far apart.
+            for (int line = to; line < Math.Min(b.Lines, to + m.Lines); line++) LinesWindow.Ahead(f.q + ((long)head * s.Queries + b.Token(line * columns)) * s.Dim, s.Dim, columns);
             for (int r = 0; r < rows; r++) FlashRows.Scale<TLanes, V>(f.q + ((long)head * s.Queries + b.Token(first + r)) * s.Dim, s.Scale, m.Q + (nint)r * s.Dim, s.Dim, s.Dim);
             new Span<Real>(m.Acc, rows * padded).Clear(); new Span<Real>(m.Sum, rows).Clear(); new Span<Real>(m.Max, rows).Fill(Real.NegativeInfinity);
             for (int next = 0; w.Open(b, next, m.Window, from, to); next = w.Last)
