@@ -98,7 +98,7 @@ public static class QuambaPaper
         const int models = 4; double share = 0, all = 0; var chosen = new List<double>();
         for (int m = 0; m < models; m++)
         {
-            var model = new DecoderModel(Narrow, Copy(Trained(run, Narrow, 300, m)), Mamba); var recipe = new Quamba(model); recipe.Calibrate(() => See(run, model));
+            var model = new DecoderModel(Narrow, Trained(run, Narrow, 300, m), Mamba); var recipe = new Quamba(model); recipe.Calibrate(() => See(run, model));
             double Error(string text, double? percentile) => Enumerable.Range(0, 4).Average(i => QuambaRuns.ScanError(model, recipe, Text.Batch(run.Rng[text], i, 16), percentile));
             double best = Quamba.Percentiles.MinBy(p => Error("calibration", p)), plain = Error("held out", null);
             chosen.Add(best); all += plain / models; share += Error("held out", best) / plain / models;
