@@ -84,7 +84,7 @@ public static class Positional
             Evidence.AtMost(c / a / (d / b), 1, "", "growth of the error over that of ordinary attention"));
     }
 
-    /// <summary>Ordinary attention mostly learns to look up within these steps (a twentieth of the error of positional attention), but one model in five does not yet (0.6 to 0.8 of it).</summary>
+    /// <summary>Ordinary attention mostly learns to look up within these steps (a twentieth of the error of positional attention), but two models of nine did not yet (0.6 and 0.8 of it).</summary>
     [Claim("Where routes depend on values, ordinary attention is better, mean of three models")]
     public static Evidence Opposite(ClaimRun run)
     {
