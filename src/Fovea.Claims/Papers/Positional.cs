@@ -40,13 +40,13 @@ public static class Positional
         return (x, y);
     }
 
-    static AlgorithmNetwork Model(ClaimRun run, bool positional, bool lookup)
+    static AlgorithmNetwork Model(ClaimRun run, bool positional, bool lookup, int number = 0)
     {
-        positional &= !run.Ablated; Func<Weights, Func<Tensor, Tensor>> mixer = positional ? ByPosition : Ordinary; string name = $"positional-{positional}-{lookup}";
+        positional &= !run.Ablated; Func<Weights, Func<Tensor, Tensor>> mixer = positional ? ByPosition : Ordinary; string name = $"positional-{positional}-{lookup}-{number}";
         var w = run.Trained(name, () =>
         {
-            var w = Weights.Random(run.Rng["weights"]); var model = new AlgorithmNetwork(w, Width, Depth, mixer);
-            Trials.Train(run, name, w, lookup ? LookupSteps : Steps, 2e-3, (i, _) => { var (x, y) = Draw(run.Rng["train"][i], 128, 1, lookup); return Losses.MeanSquare(model.Forward(x), y); }, 0);
+            var w = Weights.Random(run.Rng["weights"][number]); var model = new AlgorithmNetwork(w, Width, Depth, mixer);
+            Trials.Train(run, name, w, lookup ? LookupSteps : Steps, 2e-3, (i, _) => { var (x, y) = Draw(run.Rng["train"][number][i], 128, 1, lookup); return Losses.MeanSquare(model.Forward(x), y); }, 0);
             return w;
         });
         return new(w, Width, Depth, mixer);
@@ -84,6 +84,11 @@ public static class Positional
             Evidence.AtMost(c / a / (d / b), 1, "", "growth of the error over that of ordinary attention"));
     }
 
-    [Claim("Where routes depend on values, ordinary attention is better")]
-    public static Evidence Opposite(ClaimRun run) => Evidence.AtMost(Error(run, Model(run, false, true), 1, true) / Error(run, Model(run, true, true), 1, true), 1, "", "mean squared error of ordinary attention over positional, index lookup");
+    /// <summary>Ordinary attention mostly learns to look up within these steps (a twentieth of the error of positional attention), but two models of nine did not yet (0.6 and 0.8 of it).</summary>
+    [Claim("Where routes depend on values, ordinary attention is better, mean of three models")]
+    public static Evidence Opposite(ClaimRun run)
+    {
+        double Mean(bool positional) => Enumerable.Range(0, 3).Average(m => Error(run, Model(run, positional, true, m), 1, true)); double ours = Mean(true);
+        return Evidence.AtMost(Mean(false) / ours, 1, "", $"mean squared error of ordinary attention over positional ({ours:g3}), index lookup");
+    }
 }
