@@ -17,7 +17,6 @@ public static class QuambaPaper
     static readonly GrammarText Text = new(Length);
     static readonly Mixer Mamba = (_, c, w) => new MambaAttention(c, w);
     static Weights Copy(Weights w) => Weights.From(w.All.ToDictionary(p => p.Key, p => Tensor.From(p.Value.Span, p.Value.Shape)));
-
     // The model with outliers, on channels whose largest numbers in calibration text stand in the middle.
     static (DecoderModel Model, Weights Weights) WithOutliers(ClaimRun run, Weights trained)
     {
