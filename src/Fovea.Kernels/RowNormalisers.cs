@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 namespace Fovea.Kernels;
 
 /// <summary>Clipped softmax (arXiv 2306.12929, Eq. 4): clip((ζ − γ)·softmax(s) + γ, 0, 1), so that finite logits reach weights of exactly 0 and 1. γ ≤ 0 and ζ ≥ 1.</summary>
@@ -56,6 +57,7 @@ public readonly struct SoftplusWeights(int power) : IRowNormaliser
     }
 
     /// <summary>As <see cref="Weights"/>, at any width.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static unsafe Real Weigh<TLanes, V>(int power, Real* x, int n) where TLanes : struct, ILanes<V> where V : struct
     {
         int seen = SoftplusLoops.Seen<TLanes, V>(x, n); Real offset = Offset(seen); Span<Real> row = new(x, n);
@@ -73,6 +75,7 @@ public readonly struct SoftplusWeights(int power) : IRowNormaliser
     /// As <see cref="Backward"/>, at any width. With a = softplus, A = Σa, c = N/A, u = max(c·a − O, 0)/max, B = Σuᵖ and dot = Σ g uᵖ / B, d loss / d a is κ·h − mean, h = (g − dot)·uᵖ⁻¹ where u &gt; 0, κ = p·c/(B·max).
     /// mean = κ/A · Σ h a needs no sweep of its own: there a = (u·max + O)/c, and Σ (g − dot)·uᵖ = 0.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static unsafe void Turn<TLanes, V>(int power, Real* x, Real* g, int n) where TLanes : struct, ILanes<V> where V : struct
     {
         int seen = SoftplusLoops.Seen<TLanes, V>(x, n); Real factor = Factor(seen), offset = Offset(seen); Span<Real> row = new(x, n), gradient = new(g, n);

@@ -52,11 +52,11 @@ static unsafe class SoftplusLoops
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static Real Above<TLanes, V>(Real* x, in Excess e, int power, int n) where TLanes : struct, ILanes<V> where V : struct
     {
-        int w = TLanes.Count, i = 0; Real* rest = stackalloc Real[w]; V sum = TLanes.Set(0), more = sum, one = TLanes.Set(1);
+        int w = TLanes.Count, i = 0; Real* rest = stackalloc Real[w]; V sum = TLanes.Set(0), more = sum;
         for (; i <= n - 4 * w; i += 4 * w)
         {
-            V a = e.Of<TLanes, V>(x + i), b = e.Of<TLanes, V>(x + i + w), c = e.Of<TLanes, V>(x + i + 2 * w), d = e.Of<TLanes, V>(x + i + 3 * w), p = one, q = one, r = one, t = one;
-            Power<TLanes, V>(ref a, ref b, ref c, ref d, ref p, ref q, ref r, ref t, power);
+            V a = e.Of<TLanes, V>(x + i), b = e.Of<TLanes, V>(x + i + w), c = e.Of<TLanes, V>(x + i + 2 * w), d = e.Of<TLanes, V>(x + i + 3 * w);
+            Power<TLanes, V>(ref a, ref b, ref c, ref d, out V p, out V q, out V r, out V t, power);
             TLanes.Store(x + i, p); TLanes.Store(x + i + w, q); TLanes.Store(x + i + 2 * w, r); TLanes.Store(x + i + 3 * w, t);
             sum = TLanes.Add(sum, TLanes.Add(p, q)); more = TLanes.Add(more, TLanes.Add(r, t));
         }
@@ -136,8 +136,9 @@ static unsafe class SoftplusLoops
     /// <summary>max(scale·a − offset, 0)·inverse: how far an entry is above the average of its row.</summary>
     public readonly struct Excess(Real scale, Real offset, Real inverse)
     {
+        readonly Real scale = scale * inverse, offset = -offset * inverse;
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public V Of<TLanes, V>(Real* x) where TLanes : struct, ILanes<V> where V : struct => TLanes.Mul(TLanes.Set(inverse), TLanes.Max(TLanes.Set(0), TLanes.Fma(TLanes.Load(x), TLanes.Set(scale), TLanes.Set(-offset))));
+        public V Of<TLanes, V>(Real* x) where TLanes : struct, ILanes<V> where V : struct => TLanes.Max(TLanes.Set(0), TLanes.Fma(TLanes.Load(x), TLanes.Set(scale), TLanes.Set(offset)));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -164,12 +165,13 @@ static unsafe class SoftplusLoops
         c = TLanes.Fma(c, g, TLanes.Max(zero, TLanes.Load(y + 2 * w))); d = TLanes.Fma(d, h, TLanes.Max(zero, TLanes.Load(y + 3 * w)));
     }
 
+    // n is above 0.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static V Power<TLanes, V>(V x, int n) where TLanes : struct, ILanes<V> where V : struct
     {
-        if (n == 2) return TLanes.Mul(x, x);
-        V y = TLanes.Set(1);
-        for (; n > 0; n >>= 1) { if ((n & 1) != 0) y = TLanes.Mul(y, x); x = TLanes.Mul(x, x); }
+        for (; (n & 1) == 0; n >>= 1) x = TLanes.Mul(x, x);
+        V y = x;
+        for (n >>= 1; n > 0; n >>= 1) { x = TLanes.Mul(x, x); if ((n & 1) != 0) y = TLanes.Mul(y, x); }
         return y;
     }
 
@@ -177,14 +179,16 @@ static unsafe class SoftplusLoops
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static V Less<TLanes, V>(V u, int power) where TLanes : struct, ILanes<V> where V : struct => power == 1 ? TLanes.IfLess(TLanes.Set(0), u, TLanes.Set(1), TLanes.Set(0)) : Power<TLanes, V>(u, power - 1);
 
-    // p, q, r and t, which start at 1, become the powers.
+    // p, q, r and t become the n-th powers, n above 0.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static void Power<TLanes, V>(ref V a, ref V b, ref V c, ref V d, ref V p, ref V q, ref V r, ref V t, int n) where TLanes : struct, ILanes<V> where V : struct
+    static void Power<TLanes, V>(ref V a, ref V b, ref V c, ref V d, out V p, out V q, out V r, out V t, int n) where TLanes : struct, ILanes<V> where V : struct
     {
-        for (; n > 0; n >>= 1)
+        for (; (n & 1) == 0; n >>= 1) { a = TLanes.Mul(a, a); b = TLanes.Mul(b, b); c = TLanes.Mul(c, c); d = TLanes.Mul(d, d); }
+        (p, q, r, t) = (a, b, c, d);
+        for (n >>= 1; n > 0; n >>= 1)
         {
-            if ((n & 1) != 0) { p = TLanes.Mul(p, a); q = TLanes.Mul(q, b); r = TLanes.Mul(r, c); t = TLanes.Mul(t, d); }
             a = TLanes.Mul(a, a); b = TLanes.Mul(b, b); c = TLanes.Mul(c, c); d = TLanes.Mul(d, d);
+            if ((n & 1) != 0) { p = TLanes.Mul(p, a); q = TLanes.Mul(q, b); r = TLanes.Mul(r, c); t = TLanes.Mul(t, d); }
         }
     }
 
