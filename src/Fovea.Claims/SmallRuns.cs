@@ -2,19 +2,20 @@ using Fovea.Mechanisms;
 using Fovea.Models;
 namespace Fovea.Claims;
 
-/// <summary>Training and measuring of the small language models that claims compare. Models of one run start from the same key and see the same batches.</summary>
+/// <summary>Training and measuring of the small language models that claims compare. Models of one run and number start from the same key and see the same batches.</summary>
 static class SmallRuns
 {
     /// <summary>A decoder trained on a source, or read from the cache under its name, which must tell apart all that this run compares.</summary>
-    public static DecoderModel Train(ClaimRun run, string name, ModelConfig config, Source data, int steps, int batch, double rate = 3e-3, Mixer? mixer = null, Weights? from = null)
+    public static DecoderModel Train(ClaimRun run, string name, ModelConfig config, Source data, int steps, int batch, double rate = 3e-3, Mixer? mixer = null, Weights? from = null, int number = 0)
     {
+        var rng = number == 0 ? run.Rng : run.Rng["model"][number];
         var w = run.Trained(name, () =>
         {
-            var w = from ?? Weights.Random(run.Rng["weights"]);
+            var w = from ?? Weights.Random(rng["weights"]);
             var model = new DecoderModel(config, w, mixer);
-            new Trainer(w, new AdamW(decay: 0.01), new() { Steps = steps, Schedule = new WarmupCosine(rate, steps / 10, steps), Rng = run.Rng["passes"] }).Run((i, pass) =>
+            new Trainer(w, new AdamW(decay: 0.01), new() { Steps = steps, Schedule = new WarmupCosine(rate, steps / 10, steps), Rng = rng["passes"] }).Run((i, pass) =>
             {
-                var b = data.Batch(run.Rng["train"], i, batch);
+                var b = data.Batch(rng["train"], i, batch);
                 return model.Loss(b.Inputs, b.Targets, b.Size, pass);
             }, step => { if (step % 20 == 0) run.Report($"{name}: step {step} of {steps}"); }, run.Cancel);
             return w;
