@@ -93,22 +93,22 @@ static unsafe class Micro
             Real* p0 = a, p1 = a + 3 * ars, p2 = a + 6 * ars, p3 = a + 9 * ars;
             Real* at = b;
             for (nint y0 = pieces; y0 > 0; y0--, at += bJump, p0 += aJump, p1 += aJump, p2 += aJump, p3 += aJump)
-            for (nint x0 = k; x0 > 0; x0--, at += bs, p0 += aks, p1 += aks, p2 += aks, p3 += aks)
-            {
-                V b0 = TLanes.Load(at), b1 = TLanes.Load(at + TLanes.Count), x;
-                x = TLanes.Set(*p0); l0 = TLanes.Fma(x, b0, l0); r0 = TLanes.Fma(x, b1, r0);
-                x = TLanes.Set(p0[ars]); l1 = TLanes.Fma(x, b0, l1); r1 = TLanes.Fma(x, b1, r1);
-                x = TLanes.Set(p0[2 * ars]); l2 = TLanes.Fma(x, b0, l2); r2 = TLanes.Fma(x, b1, r2);
-                x = TLanes.Set(*p1); l3 = TLanes.Fma(x, b0, l3); r3 = TLanes.Fma(x, b1, r3);
-                x = TLanes.Set(p1[ars]); l4 = TLanes.Fma(x, b0, l4); r4 = TLanes.Fma(x, b1, r4);
-                x = TLanes.Set(p1[2 * ars]); l5 = TLanes.Fma(x, b0, l5); r5 = TLanes.Fma(x, b1, r5);
-                x = TLanes.Set(*p2); l6 = TLanes.Fma(x, b0, l6); r6 = TLanes.Fma(x, b1, r6);
-                x = TLanes.Set(p2[ars]); l7 = TLanes.Fma(x, b0, l7); r7 = TLanes.Fma(x, b1, r7);
-                x = TLanes.Set(p2[2 * ars]); l8 = TLanes.Fma(x, b0, l8); r8 = TLanes.Fma(x, b1, r8);
-                x = TLanes.Set(*p3); l9 = TLanes.Fma(x, b0, l9); r9 = TLanes.Fma(x, b1, r9);
-                x = TLanes.Set(p3[ars]); l10 = TLanes.Fma(x, b0, l10); r10 = TLanes.Fma(x, b1, r10);
-                x = TLanes.Set(p3[2 * ars]); l11 = TLanes.Fma(x, b0, l11); r11 = TLanes.Fma(x, b1, r11);
-            }
+                for (nint x0 = k; x0 > 0; x0--, at += bs, p0 += aks, p1 += aks, p2 += aks, p3 += aks)
+                {
+                    V b0 = TLanes.Load(at), b1 = TLanes.Load(at + TLanes.Count), x;
+                    x = TLanes.Set(*p0); l0 = TLanes.Fma(x, b0, l0); r0 = TLanes.Fma(x, b1, r0);
+                    x = TLanes.Set(p0[ars]); l1 = TLanes.Fma(x, b0, l1); r1 = TLanes.Fma(x, b1, r1);
+                    x = TLanes.Set(p0[2 * ars]); l2 = TLanes.Fma(x, b0, l2); r2 = TLanes.Fma(x, b1, r2);
+                    x = TLanes.Set(*p1); l3 = TLanes.Fma(x, b0, l3); r3 = TLanes.Fma(x, b1, r3);
+                    x = TLanes.Set(p1[ars]); l4 = TLanes.Fma(x, b0, l4); r4 = TLanes.Fma(x, b1, r4);
+                    x = TLanes.Set(p1[2 * ars]); l5 = TLanes.Fma(x, b0, l5); r5 = TLanes.Fma(x, b1, r5);
+                    x = TLanes.Set(*p2); l6 = TLanes.Fma(x, b0, l6); r6 = TLanes.Fma(x, b1, r6);
+                    x = TLanes.Set(p2[ars]); l7 = TLanes.Fma(x, b0, l7); r7 = TLanes.Fma(x, b1, r7);
+                    x = TLanes.Set(p2[2 * ars]); l8 = TLanes.Fma(x, b0, l8); r8 = TLanes.Fma(x, b1, r8);
+                    x = TLanes.Set(*p3); l9 = TLanes.Fma(x, b0, l9); r9 = TLanes.Fma(x, b1, r9);
+                    x = TLanes.Set(p3[ars]); l10 = TLanes.Fma(x, b0, l10); r10 = TLanes.Fma(x, b1, r10);
+                    x = TLanes.Set(p3[2 * ars]); l11 = TLanes.Fma(x, b0, l11); r11 = TLanes.Fma(x, b1, r11);
+                }
             Real* to = c;
             Put<TLanes, V>(to, l0, r0, add); to += cs;
             Put<TLanes, V>(to, l1, r1, add); to += cs;
@@ -131,18 +131,18 @@ static unsafe class Micro
         V l0 = TLanes.Set(0), l1 = l0, l2 = l0, l3 = l0, l4 = l0, l5 = l0, l6 = l0, l7 = l0, r0 = l0, r1 = l0, r2 = l0, r3 = l0, r4 = l0, r5 = l0, r6 = l0, r7 = l0;
         Real* p1 = a + 3 * ars, p2 = a + 6 * ars;
         for (; pieces > 0; pieces--, b += bJump, a += aJump, p1 += aJump, p2 += aJump)
-        for (nint x0 = k; x0 > 0; x0--, b += bs, a += aks, p1 += aks, p2 += aks)
-        {
-            V b0 = TLanes.Load(b), b1 = TLanes.Load(b + TLanes.Count), x;
-            x = TLanes.Set(*a); l0 = TLanes.Fma(x, b0, l0); r0 = TLanes.Fma(x, b1, r0);
-            x = TLanes.Set(a[ars]); l1 = TLanes.Fma(x, b0, l1); r1 = TLanes.Fma(x, b1, r1);
-            x = TLanes.Set(a[2 * ars]); l2 = TLanes.Fma(x, b0, l2); r2 = TLanes.Fma(x, b1, r2);
-            x = TLanes.Set(*p1); l3 = TLanes.Fma(x, b0, l3); r3 = TLanes.Fma(x, b1, r3);
-            x = TLanes.Set(p1[ars]); l4 = TLanes.Fma(x, b0, l4); r4 = TLanes.Fma(x, b1, r4);
-            x = TLanes.Set(p1[2 * ars]); l5 = TLanes.Fma(x, b0, l5); r5 = TLanes.Fma(x, b1, r5);
-            x = TLanes.Set(*p2); l6 = TLanes.Fma(x, b0, l6); r6 = TLanes.Fma(x, b1, r6);
-            x = TLanes.Set(p2[ars]); l7 = TLanes.Fma(x, b0, l7); r7 = TLanes.Fma(x, b1, r7);
-        }
+            for (nint x0 = k; x0 > 0; x0--, b += bs, a += aks, p1 += aks, p2 += aks)
+            {
+                V b0 = TLanes.Load(b), b1 = TLanes.Load(b + TLanes.Count), x;
+                x = TLanes.Set(*a); l0 = TLanes.Fma(x, b0, l0); r0 = TLanes.Fma(x, b1, r0);
+                x = TLanes.Set(a[ars]); l1 = TLanes.Fma(x, b0, l1); r1 = TLanes.Fma(x, b1, r1);
+                x = TLanes.Set(a[2 * ars]); l2 = TLanes.Fma(x, b0, l2); r2 = TLanes.Fma(x, b1, r2);
+                x = TLanes.Set(*p1); l3 = TLanes.Fma(x, b0, l3); r3 = TLanes.Fma(x, b1, r3);
+                x = TLanes.Set(p1[ars]); l4 = TLanes.Fma(x, b0, l4); r4 = TLanes.Fma(x, b1, r4);
+                x = TLanes.Set(p1[2 * ars]); l5 = TLanes.Fma(x, b0, l5); r5 = TLanes.Fma(x, b1, r5);
+                x = TLanes.Set(*p2); l6 = TLanes.Fma(x, b0, l6); r6 = TLanes.Fma(x, b1, r6);
+                x = TLanes.Set(p2[ars]); l7 = TLanes.Fma(x, b0, l7); r7 = TLanes.Fma(x, b1, r7);
+            }
         Put<TLanes, V>(c, l0, r0, add); c += cs;
         Put<TLanes, V>(c, l1, r1, add); c += cs;
         Put<TLanes, V>(c, l2, r2, add); c += cs;
@@ -162,16 +162,16 @@ static unsafe class Micro
             Real* p0 = a, p1 = a + 3 * ars;
             Real* at = b;
             for (nint y0 = pieces; y0 > 0; y0--, at += bJump, p0 += aJump, p1 += aJump)
-            for (nint x0 = k; x0 > 0; x0--, at += bs, p0 += aks, p1 += aks)
-            {
-                V b0 = TLanes.Load(at), b1 = TLanes.Load(at + TLanes.Count), x;
-                x = TLanes.Set(*p0); l0 = TLanes.Fma(x, b0, l0); r0 = TLanes.Fma(x, b1, r0);
-                x = TLanes.Set(p0[ars]); l1 = TLanes.Fma(x, b0, l1); r1 = TLanes.Fma(x, b1, r1);
-                x = TLanes.Set(p0[2 * ars]); l2 = TLanes.Fma(x, b0, l2); r2 = TLanes.Fma(x, b1, r2);
-                x = TLanes.Set(*p1); l3 = TLanes.Fma(x, b0, l3); r3 = TLanes.Fma(x, b1, r3);
-                x = TLanes.Set(p1[ars]); l4 = TLanes.Fma(x, b0, l4); r4 = TLanes.Fma(x, b1, r4);
-                x = TLanes.Set(p1[2 * ars]); l5 = TLanes.Fma(x, b0, l5); r5 = TLanes.Fma(x, b1, r5);
-            }
+                for (nint x0 = k; x0 > 0; x0--, at += bs, p0 += aks, p1 += aks)
+                {
+                    V b0 = TLanes.Load(at), b1 = TLanes.Load(at + TLanes.Count), x;
+                    x = TLanes.Set(*p0); l0 = TLanes.Fma(x, b0, l0); r0 = TLanes.Fma(x, b1, r0);
+                    x = TLanes.Set(p0[ars]); l1 = TLanes.Fma(x, b0, l1); r1 = TLanes.Fma(x, b1, r1);
+                    x = TLanes.Set(p0[2 * ars]); l2 = TLanes.Fma(x, b0, l2); r2 = TLanes.Fma(x, b1, r2);
+                    x = TLanes.Set(*p1); l3 = TLanes.Fma(x, b0, l3); r3 = TLanes.Fma(x, b1, r3);
+                    x = TLanes.Set(p1[ars]); l4 = TLanes.Fma(x, b0, l4); r4 = TLanes.Fma(x, b1, r4);
+                    x = TLanes.Set(p1[2 * ars]); l5 = TLanes.Fma(x, b0, l5); r5 = TLanes.Fma(x, b1, r5);
+                }
             Real* to = c;
             Put<TLanes, V>(to, l0, r0, add); to += cs;
             Put<TLanes, V>(to, l1, r1, add); to += cs;
@@ -188,14 +188,14 @@ static unsafe class Micro
         V l0 = TLanes.Set(0), l1 = l0, l2 = l0, l3 = l0, r0 = l0, r1 = l0, r2 = l0, r3 = l0;
         Real* p1 = a + 3 * ars;
         for (; pieces > 0; pieces--, b += bJump, a += aJump, p1 += aJump)
-        for (nint x0 = k; x0 > 0; x0--, b += bs, a += aks, p1 += aks)
-        {
-            V b0 = TLanes.Load(b), b1 = TLanes.Load(b + TLanes.Count), x;
-            x = TLanes.Set(*a); l0 = TLanes.Fma(x, b0, l0); r0 = TLanes.Fma(x, b1, r0);
-            x = TLanes.Set(a[ars]); l1 = TLanes.Fma(x, b0, l1); r1 = TLanes.Fma(x, b1, r1);
-            x = TLanes.Set(a[2 * ars]); l2 = TLanes.Fma(x, b0, l2); r2 = TLanes.Fma(x, b1, r2);
-            x = TLanes.Set(*p1); l3 = TLanes.Fma(x, b0, l3); r3 = TLanes.Fma(x, b1, r3);
-        }
+            for (nint x0 = k; x0 > 0; x0--, b += bs, a += aks, p1 += aks)
+            {
+                V b0 = TLanes.Load(b), b1 = TLanes.Load(b + TLanes.Count), x;
+                x = TLanes.Set(*a); l0 = TLanes.Fma(x, b0, l0); r0 = TLanes.Fma(x, b1, r0);
+                x = TLanes.Set(a[ars]); l1 = TLanes.Fma(x, b0, l1); r1 = TLanes.Fma(x, b1, r1);
+                x = TLanes.Set(a[2 * ars]); l2 = TLanes.Fma(x, b0, l2); r2 = TLanes.Fma(x, b1, r2);
+                x = TLanes.Set(*p1); l3 = TLanes.Fma(x, b0, l3); r3 = TLanes.Fma(x, b1, r3);
+            }
         Put<TLanes, V>(c, l0, r0, add); c += cs;
         Put<TLanes, V>(c, l1, r1, add); c += cs;
         Put<TLanes, V>(c, l2, r2, add); c += cs;
@@ -207,12 +207,12 @@ static unsafe class Micro
     {
         V l0 = TLanes.Set(0), l1 = l0, r0 = l0, r1 = l0;
         for (; pieces > 0; pieces--, b += bJump, a += aJump)
-        for (nint x0 = k; x0 > 0; x0--, b += bs, a += aks)
-        {
-            V b0 = TLanes.Load(b), b1 = TLanes.Load(b + TLanes.Count), x;
-            x = TLanes.Set(*a); l0 = TLanes.Fma(x, b0, l0); r0 = TLanes.Fma(x, b1, r0);
-            x = TLanes.Set(a[ars]); l1 = TLanes.Fma(x, b0, l1); r1 = TLanes.Fma(x, b1, r1);
-        }
+            for (nint x0 = k; x0 > 0; x0--, b += bs, a += aks)
+            {
+                V b0 = TLanes.Load(b), b1 = TLanes.Load(b + TLanes.Count), x;
+                x = TLanes.Set(*a); l0 = TLanes.Fma(x, b0, l0); r0 = TLanes.Fma(x, b1, r0);
+                x = TLanes.Set(a[ars]); l1 = TLanes.Fma(x, b0, l1); r1 = TLanes.Fma(x, b1, r1);
+            }
         Put<TLanes, V>(c, l0, r0, add); c += cs;
         Put<TLanes, V>(c, l1, r1, add);
     }
@@ -222,11 +222,11 @@ static unsafe class Micro
     {
         V l0 = TLanes.Set(0), r0 = l0;
         for (; pieces > 0; pieces--, b += bJump, a += aJump)
-        for (nint x0 = k; x0 > 0; x0--, b += bs, a += aks)
-        {
-            V b0 = TLanes.Load(b), b1 = TLanes.Load(b + TLanes.Count), x;
-            x = TLanes.Set(*a); l0 = TLanes.Fma(x, b0, l0); r0 = TLanes.Fma(x, b1, r0);
-        }
+            for (nint x0 = k; x0 > 0; x0--, b += bs, a += aks)
+            {
+                V b0 = TLanes.Load(b), b1 = TLanes.Load(b + TLanes.Count), x;
+                x = TLanes.Set(*a); l0 = TLanes.Fma(x, b0, l0); r0 = TLanes.Fma(x, b1, r0);
+            }
         Put<TLanes, V>(c, l0, r0, add);
     }
 }
