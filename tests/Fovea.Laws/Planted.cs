@@ -136,8 +136,9 @@ readonly record struct Liar(int Width) : IPattern
     public bool Allows(int query, int key) => key <= query && query - key < Width;
     public Cover Tile(int q0, int q1, int k0, int k1) => k0 > q1 || q0 - k1 >= Width - 1 ? Cover.None : Cover.Mixed;
 }
+// A width whose last key is the last one of a tile for the first query of a group, with every register width.
 [Traits(Traits.Causal | Traits.Exact)]
-sealed class LyingCover(AttentionConfig c, Weights w) : SoftmaxAttention<Plain, Liar>(c, w, new(), new(40));
+sealed class LyingCover(AttentionConfig c, Weights w) : SoftmaxAttention<Plain, Liar>(c, w, new(), new(42));
 
 [Traits(Traits.Causal)]
 sealed class Unwritten(AttentionConfig c, Weights w) : HeadAttention(c, w)
