@@ -160,7 +160,7 @@ readonly unsafe struct LinesBackward<TScore, TWeights>(AttentionSize s, GridLine
                 {
                     end = w.Alike(line, columns, out int start, out int stop);
                     int rows = (end - line) * columns; Real* g = m.G + (line - w.From) * columns * stride + (nint)start * places, dq = m.DQ + (nint)line * columns * d, key = keys + ((long)kv * s.KeyRows + (long)(b.Key[w.First] + start) * f.grid.Length + b.Origin) * d;
-                    for (int c = 0; c < d && start < stop; c += Wide) Micro.Pieces<TLanes, V>(g, stride, rows, key + c, d, dq + c, d, width, true, stop - start, places - width, (nint)(f.grid.Length - width) * d);
+                    for (int c = 0; c < d && start < stop; c += Wide) Micro.Column<TLanes, V>(g, stride, 1, rows, key + c, d, dq + c, d, width, true, stop - start, places - width, (nint)(f.grid.Length - width) * d);
                     done += (long)rows * (stop - start) * width * s.Dim;
                 }
             }

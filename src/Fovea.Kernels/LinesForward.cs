@@ -106,7 +106,7 @@ readonly unsafe struct LinesForward<TScore, TWeights>(AttentionSize s, GridLines
         {
             if (from >= to) return 0;
             Real* p = scores + row * m.Stride + (nint)from * b.Places, acc = m.Acc + (nint)row * padded; v += (nint)from * f.grid.Length * padded;
-            for (int c = 0; c < padded; c += Wide) Micro.Pieces<TLanes, V>(p, m.Stride, rows, v + c, padded, acc + c, padded, b.Width, true, to - from, b.Places - b.Width, (nint)(f.grid.Length - b.Width) * padded);
+            for (int c = 0; c < padded; c += Wide) Micro.Column<TLanes, V>(p, m.Stride, 1, rows, v + c, padded, acc + c, padded, b.Width, true, to - from, b.Places - b.Width, (nint)(f.grid.Length - b.Width) * padded);
             return (long)rows * (to - from) * b.Width * f.s.ValueDim;
         }
 

@@ -22,27 +22,16 @@ static unsafe class Micro
         else Rest<TLanes, V>(a, ars, aks, rows, b, bs, c, cs, k, add);
     }
 
-    /// <summary>As <see cref="Tile"/> for any number of rows: whole groups of the tallest tile in one call, then what is left.</summary>
+    /// <summary>As <see cref="Tile"/> for any number of rows: whole groups of the tallest tile in one call, then what is left. With several pieces, k steps follow each other in memory in each; from the end of one to the next a and b jump.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Column<TLanes, V>(Real* a, nint ars, nint aks, int rows, Real* b, nint bs, Real* c, nint cs, nint k, bool add) where TLanes : struct, ILanes<V> where V : struct
+    public static void Column<TLanes, V>(Real* a, nint ars, nint aks, int rows, Real* b, nint bs, Real* c, nint cs, nint k, bool add, nint pieces = 1, nint aJump = 0, nint bJump = 0) where TLanes : struct, ILanes<V> where V : struct
     {
         int tall = Rows<V>(), groups = rows / tall;
         // Eight rows at the end are better done as two tiles of four than as six and two.
         if (tall == 6 && groups > 0 && rows % 6 == 2) groups--;
         int done = groups * tall;
-        if (groups > 0) { if (tall == 12) K12<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add, groups, 12 * ars, 0, 12 * cs); else K6<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add, groups, 6 * ars, 0, 6 * cs); }
-        if (done < rows) Rest<TLanes, V>(a + done * ars, ars, aks, rows - done, b, bs, c + done * cs, cs, k, add);
-    }
-
-    /// <summary>As <see cref="Column"/>, where k steps follow each other in memory in each of some pieces; from the end of one to the next a and b jump.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Pieces<TLanes, V>(Real* a, nint ars, int rows, Real* b, nint bs, Real* c, nint cs, nint k, bool add, nint pieces, nint aJump, nint bJump) where TLanes : struct, ILanes<V> where V : struct
-    {
-        int tall = Rows<V>(), groups = rows / tall;
-        if (tall == 6 && groups > 0 && rows % 6 == 2) groups--;
-        int done = groups * tall;
-        if (groups > 0) { if (tall == 12) K12<TLanes, V>(a, ars, 1, b, bs, c, cs, k, add, groups, 12 * ars, 0, 12 * cs, 0, pieces, aJump, bJump); else K6<TLanes, V>(a, ars, 1, b, bs, c, cs, k, add, groups, 6 * ars, 0, 6 * cs, 0, pieces, aJump, bJump); }
-        if (done < rows) Rest<TLanes, V>(a + done * ars, ars, 1, rows - done, b, bs, c + done * cs, cs, k, add, pieces, aJump, bJump);
+        if (groups > 0) { if (tall == 12) K12<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add, groups, 12 * ars, 0, 12 * cs, 0, pieces, aJump, bJump); else K6<TLanes, V>(a, ars, aks, b, bs, c, cs, k, add, groups, 6 * ars, 0, 6 * cs, 0, pieces, aJump, bJump); }
+        if (done < rows) Rest<TLanes, V>(a + done * ars, ars, aks, rows - done, b, bs, c + done * cs, cs, k, add, pieces, aJump, bJump);
     }
 
     /// <summary>As <see cref="Tile"/> for several tiles side by side in c, whose b stand bStep apart.</summary>

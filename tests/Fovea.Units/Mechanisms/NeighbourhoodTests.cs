@@ -66,7 +66,7 @@ public class NeighbourhoodTests
             Kernels.Work.Count(() => Flash.Backward(s, x, x, x, 0, default, new Plain(), grid.Pattern, o, lse, x, dq, dk, dv)) / (5.0 * d * grid.Pairs));
         var (forward, backward) = Work(new(axes)); var (tiled, tiledBackward) = Work(new(axes, TokenOrder.Tiles));
         // Four windows of thirteen side by side are sixteen places.
-        Assert.InRange(forward, 1, 1.3); Assert.InRange(backward, 1, 1.3);
+        double most = Kernels.Wide.Count <= 8 ? 1.25 : 1.3; Assert.InRange(forward, 1, most); Assert.InRange(backward, 1, most);
         Assert.InRange(tiled, 1, 2); Assert.InRange(tiledBackward, 1, 4);
     }
 
