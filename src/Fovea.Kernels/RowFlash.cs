@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 namespace Fovea.Kernels;
 
 /// <summary>
@@ -7,10 +8,10 @@ namespace Fovea.Kernels;
 /// </summary>
 public interface IRowNormaliser
 {
-    /// <summary>Logits become weights, in place, up to the factor that is returned: it is applied to the result of the row, which is shorter.</summary>
-    Real Weights(Span<Real> row);
+    /// <summary>Logits become weights, in place, up to the factor that is returned: it is applied to the result of the row, which is shorter. The query sees so many of the entries; all others are −∞.</summary>
+    Real Weights(Span<Real> row, int seen);
     /// <summary>Logits become weights, in place and with no factor left; gradient [row.Length] holds d loss / d weight and becomes d loss / d logit. Both at once, since they share most of the work.</summary>
-    void Backward(Span<Real> row, Span<Real> gradient);
+    void Backward(Span<Real> row, Span<Real> gradient, int seen);
 }
 
 /// <summary>
@@ -52,6 +53,10 @@ public static unsafe class RowFlash
         }
         Work.Add(work);
     }
+
+    /// <summary>How many entries of a masked row are not −∞; NaN counts.</summary>
+    public static int Seen(ReadOnlySpan<Real> row) => row.Length - (sizeof(Real) == sizeof(int)
+        ? MemoryMarshal.Cast<Real, int>(row).Count(BitConverter.SingleToInt32Bits(float.NegativeInfinity)) : MemoryMarshal.Cast<Real, long>(row).Count(BitConverter.DoubleToInt64Bits(double.NegativeInfinity)));
 
     static void Check(in AttentionSize s, ReadOnlySpan<Real> q, ReadOnlySpan<Real> k, ReadOnlySpan<Real> v, ReadOnlySpan<int> positions)
     {
@@ -143,19 +148,34 @@ readonly unsafe struct RowView<TPattern, TWeights>(AttentionSize s, FlashView<TP
         return new(edges, count, tall, last - first);
     }
 
-    /// <summary>Logits of one query over keys [from, to): what it does not see becomes −∞. → the part [First, End) that holds all it sees.</summary>
-    public (int First, int End) Mask(Span<Real> row, int query, int from, int to)
+    /// <summary>Logits of one query over keys [from, to): what it does not see becomes −∞. → the part [First, End) that holds all it sees, and how many it sees.</summary>
+    public (int First, int End, int Seen) Mask(Span<Real> row, int query, int from, int to)
     {
         int i = view.At(query);
-        if (range is not null) { var (low, high) = range.Range(i); low = Math.Clamp(low, from, to); return (low, Math.Clamp(high, low, to)); }
-        if (to > from && view.Tile(query, query + 1, from, to) == Cover.All) return (from, to);
+        if (range is not null) { var (low, high) = range.Range(i); low = Math.Clamp(low, from, to); high = Math.Clamp(high, low, to); return (low, high, high - low); }
+        if (to > from && view.Tile(query, query + 1, from, to) == Cover.All) return (from, to, to - from);
         if (tile is not null) tile.Hide(row, i, from, Real.NegativeInfinity);
         else for (int j = from; j < to; j++) if (!pattern.Allows(i, view.KeyAt(j))) row[j - from] = Real.NegativeInfinity;
-        return (from, to);
+        return (from, to, RowFlash.Seen(row[..(to - from)]));
     }
 
-    public Real Weights(Span<Real> row) => row.Length > 0 ? weights.Weights(row) : 1;
-    public void Backward(Span<Real> row, Span<Real> gradient) { if (row.Length > 0) weights.Backward(row, gradient); }
+    /// <summary>Room for this many more numbers than a row has: rows are filled up with −∞ to whole registers, so that sweeps over them have no rest.</summary>
+    const int Whole = 16;
+    static int Filled(int n) => (n + Whole - 1) / Whole * Whole;
+
+    /// <summary>As <see cref="IRowNormaliser.Weights"/> for n logits, which have room behind them that is overwritten.</summary>
+    public Real Weights(Real* row, int n, int seen)
+    {
+        if (n == 0) return 1;
+        new Span<Real>(row + n, Filled(n) - n).Fill(Real.NegativeInfinity);
+        return weights.Weights(new(row, Filled(n)), seen);
+    }
+    public void Backward(Real* row, Real* gradient, int n, int seen)
+    {
+        if (n == 0) return;
+        new Span<Real>(row + n, Filled(n) - n).Fill(Real.NegativeInfinity); new Span<Real>(gradient + n, Filled(n) - n).Clear();
+        weights.Backward(new(row, Filled(n)), new(gradient, Filled(n)), seen);
+    }
 }
 
 readonly unsafe struct RowForward<TPattern, TWeights>(AttentionSize s, RowView<TPattern, TWeights> view, Real* q, Real* k, Real* v, Real* o, long* work) : IWide where TPattern : struct, IPattern where TWeights : struct, IRowNormaliser
@@ -220,8 +240,8 @@ readonly unsafe struct RowForward<TPattern, TWeights>(AttentionSize s, RowView<T
             for (int r = 0; r < n; r++)
             {
                 Real* l = logits + (nint)r * stride + low - origin;
-                var (a, b) = f.view.Mask(new(l, high - low), first + r, low, high);
-                factors[r] = f.view.Weights(new(l + a - low, b - a));
+                var (a, b, seen) = f.view.Mask(new(l, high - low), first + r, low, high);
+                factors[r] = f.view.Weights(l + a - low, b - a, seen);
                 new Span<Real>(l, a - low).Clear(); new Span<Real>(l + b - low, high - b).Clear();
             }
             new Span<Real>(acc, n * padded).Clear();

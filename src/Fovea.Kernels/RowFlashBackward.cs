@@ -85,8 +85,8 @@ readonly unsafe struct RowBackward<TPattern, TWeights>(AttentionSize s, RowView<
             for (int r = 0; r < n; r++)
             {
                 Real* p = t.P + (nint)r * stride + low, g = t.G + (nint)r * stride + low;
-                var (a, b) = f.view.Mask(new(p, high - low), first + r, low, high);
-                f.view.Backward(new(p + a - low, b - a), new(g + a - low, b - a));
+                var (a, b, seen) = f.view.Mask(new(p, high - low), first + r, low, high);
+                f.view.Backward(p + a - low, g + a - low, b - a, seen);
                 new Span<Real>(p, a - low).Clear(); new Span<Real>(g, a - low).Clear(); new Span<Real>(p + b - low, high - b).Clear(); new Span<Real>(g + b - low, high - b).Clear();
             }
             var (from, to) = groups.Shared;

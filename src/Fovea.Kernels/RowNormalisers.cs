@@ -6,8 +6,8 @@ public readonly struct ClippedSoftmax(Real low, Real high) : IRowNormaliser
 {
     readonly Real low = low <= 0 ? low : throw new ArgumentOutOfRangeException(nameof(low), low, "γ must not be positive, or masked entries would get weight"), high = high >= 1 ? high : throw new ArgumentOutOfRangeException(nameof(high), high, "ζ must be at least 1");
 
-    public Real Weights(Span<Real> row) { Sweep(row, default); return 1; }
-    public void Backward(Span<Real> row, Span<Real> gradient) => Sweep(row, gradient);
+    public Real Weights(Span<Real> row, int seen) { Sweep(row, default); return 1; }
+    public void Backward(Span<Real> row, Span<Real> gradient, int seen) => Sweep(row, gradient);
 
     unsafe void Sweep(Span<Real> row, Span<Real> gradient)
     {
@@ -31,36 +31,36 @@ public readonly struct SoftplusWeights(int power) : IRowNormaliser
 {
     readonly int power = power >= 0 ? power : throw new ArgumentOutOfRangeException(nameof(power), power, "must not be negative");
 
-    // Not 0 for a single key: −∞ of masked ones must stay what it is.
-    static Real Factor(int seen) => seen > 1 ? Real.Log(seen) : Real.Epsilon;
+    // ln N in powers of two. Not 0 for a single key: −∞ of masked ones must stay what it is.
+    static Real Factor(int seen) => seen > 1 ? Real.Log2(seen) : Real.Epsilon;
     static Real Offset(int seen) => seen > 3 ? 1 : 0;
 
-    public unsafe Real Weights(Span<Real> row)
+    public unsafe Real Weights(Span<Real> row, int seen)
     {
-        fixed (Real* x = row) { var body = new Forward(power, x, row.Length); Wide.Run(ref body); return body.Factor; }
+        fixed (Real* x = row) { var body = new Forward(power, x, row.Length, seen); Wide.Run(ref body); return body.Factor; }
     }
 
-    public unsafe void Backward(Span<Real> row, Span<Real> gradient)
+    public unsafe void Backward(Span<Real> row, Span<Real> gradient, int seen)
     {
         Guard.Holds(gradient, row.Length);
-        fixed (Real* x = row, g = gradient) { var body = new Both(power, x, g, row.Length); Wide.Run(ref body); }
+        fixed (Real* x = row, g = gradient) { var body = new Both(power, x, g, row.Length, seen); Wide.Run(ref body); }
     }
 
-    unsafe struct Forward(int power, Real* x, int n) : IWide
+    unsafe struct Forward(int power, Real* x, int n, int seen) : IWide
     {
         public Real Factor = 1;
-        public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct => Factor = Weigh<TLanes, V>(power, x, n);
+        public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct => Factor = Weigh<TLanes, V>(power, x, n, seen);
     }
-    readonly unsafe struct Both(int power, Real* x, Real* g, int n) : IWide
+    readonly unsafe struct Both(int power, Real* x, Real* g, int n, int seen) : IWide
     {
-        public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct => Turn<TLanes, V>(power, x, g, n);
+        public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct => Turn<TLanes, V>(power, x, g, n, seen);
     }
 
     /// <summary>As <see cref="Weights"/>, at any width.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal static unsafe Real Weigh<TLanes, V>(int power, Real* x, int n) where TLanes : struct, ILanes<V> where V : struct
+    internal static unsafe Real Weigh<TLanes, V>(int power, Real* x, int n, int seen) where TLanes : struct, ILanes<V> where V : struct
     {
-        int seen = SoftplusLoops.Seen<TLanes, V>(x, n); Real offset = Offset(seen); Span<Real> row = new(x, n);
+        Real offset = Offset(seen); Span<Real> row = new(x, n);
         if (seen == 0) { row.Clear(); return 1; }
         var (sum, top) = SoftplusLoops.Positive<TLanes, V>(x, Factor(seen), n);
         if (sum == 0) { row.Clear(); return 1; }
@@ -72,13 +72,13 @@ public readonly struct SoftplusWeights(int power) : IRowNormaliser
     }
 
     /// <summary>
-    /// As <see cref="Backward"/>, at any width. With a = softplus, A = Σa, c = N/A, u = max(c·a − O, 0)/max, B = Σuᵖ and dot = Σ g uᵖ / B, d loss / d a is κ·h − mean, h = (g − dot)·uᵖ⁻¹ where u &gt; 0, κ = p·c/(B·max).
+    /// As <see cref="Backward"/>, at any width. With a = softplus in units of ln 2, A = Σa, c = N/A, u = max(c·a − O, 0)/max, B = Σuᵖ and dot = Σ g uᵖ / B, d loss / d a is κ·h − mean, h = (g − dot)·uᵖ⁻¹ where u &gt; 0, κ = p·c/(B·max).
     /// mean = κ/A · Σ h a needs no sweep of its own: there a = (u·max + O)/c, and Σ (g − dot)·uᵖ = 0.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal static unsafe void Turn<TLanes, V>(int power, Real* x, Real* g, int n) where TLanes : struct, ILanes<V> where V : struct
+    internal static unsafe void Turn<TLanes, V>(int power, Real* x, Real* g, int n, int seen) where TLanes : struct, ILanes<V> where V : struct
     {
-        int seen = SoftplusLoops.Seen<TLanes, V>(x, n); Real factor = Factor(seen), offset = Offset(seen); Span<Real> row = new(x, n), gradient = new(g, n);
+        Real factor = Factor(seen), offset = Offset(seen); Span<Real> row = new(x, n), gradient = new(g, n);
         if (seen == 0) { row.Clear(); gradient.Clear(); return; }
         var (sum, top) = SoftplusLoops.Positive<TLanes, V>(x, factor, n);
         if (sum == 0) { row.Clear(); gradient.Clear(); return; }

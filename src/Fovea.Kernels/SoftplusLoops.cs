@@ -7,23 +7,7 @@ namespace Fovea.Kernels;
 /// </summary>
 static unsafe class SoftplusLoops
 {
-    /// <summary>How many entries are not −∞; NaN counts.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static int Seen<TLanes, V>(Real* x, int n) where TLanes : struct, ILanes<V> where V : struct
-    {
-        int w = TLanes.Count, i = 0, seen = 0; V least = TLanes.Set(Real.MinValue), one = TLanes.Set(1), zero = TLanes.Set(0);
-        while (i <= n - w)
-        {
-            // Whole numbers are exact in float up to 2^24.
-            V count = zero;
-            for (int end = Math.Min(n - w, i + (1 << 20)); i <= end; i += w) count = TLanes.Add(count, TLanes.IfLess(TLanes.Load(x + i), least, zero, one));
-            seen += (int)TLanes.Sum(count);
-        }
-        for (; i < n; i++) if (!Real.IsNegativeInfinity(x[i])) seen++;
-        return seen;
-    }
-
-    /// <summary>x becomes softplus(factor·x); the sum and the largest of what it becomes.</summary>
+    /// <summary>x becomes log2(1 + 2^(factor·x)), softplus in units of ln 2, which cancel where a row is divided by its sum; the sum and the largest of what it becomes.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static (Real Sum, Real Max) Positive<TLanes, V>(Real* x, Real factor, int n) where TLanes : struct, ILanes<V> where V : struct
     {
@@ -41,7 +25,8 @@ static unsafe class SoftplusLoops
         for (; i < n; i += w)
         {
             Real* at = Whole<TLanes, V>(x + i, n - i, rest, Real.NegativeInfinity);
-            V a = Softplus.Of<TLanes, V>(TLanes.Mul(f, TLanes.Load(at)));
+            V y = TLanes.Mul(f, TLanes.Load(at)), a = y; Fall<TLanes, V>(ref a);
+            a = Rise<TLanes, V>(y, TLanes.Exp2(a));
             TLanes.Store(at, a); Back<TLanes, V>(at, x + i, n - i);
             sum = TLanes.Add(sum, a); max = TLanes.Max(max, a);
         }
@@ -95,17 +80,17 @@ static unsafe class SoftplusLoops
     }
 
     /// <summary>
-    /// a becomes uᵖ·share, and g, with h = (g − dot)·uᵖ⁻¹ where u is above 0, becomes (h·size − mean)·(1 − e^−a): the last factor is the slope of softplus, written in its value.
+    /// a becomes uᵖ·share, and g, with h = (g − dot)·uᵖ⁻¹ where u is above 0, becomes (h·size − mean)·(1 − 2^−a): the last factor is the slope of softplus, written in its value.
     /// Power 0: a becomes a·share and h = g.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Slopes<TLanes, V>(Real* x, Real* g, in Excess e, int power, Real share, Real dot, Real size, Real mean, int n) where TLanes : struct, ILanes<V> where V : struct
     {
         int w = TLanes.Count, i = 0; Real* rest = stackalloc Real[w], other = stackalloc Real[w];
-        V minus = TLanes.Set(-Curve.Log2E), m = TLanes.Set(-mean), one = TLanes.Set(1);
+        V zero = TLanes.Set(0), m = TLanes.Set(-mean), one = TLanes.Set(1);
         for (; i <= n - 4 * w; i += 4 * w)
         {
-            V a = TLanes.Mul(minus, TLanes.Load(x + i)), b = TLanes.Mul(minus, TLanes.Load(x + i + w)), c = TLanes.Mul(minus, TLanes.Load(x + i + 2 * w)), d = TLanes.Mul(minus, TLanes.Load(x + i + 3 * w));
+            V a = TLanes.Sub(zero, TLanes.Load(x + i)), b = TLanes.Sub(zero, TLanes.Load(x + i + w)), c = TLanes.Sub(zero, TLanes.Load(x + i + 2 * w)), d = TLanes.Sub(zero, TLanes.Load(x + i + 3 * w));
             FastExp2.Four<TLanes, V>(ref a, ref b, ref c, ref d);
             Slope<TLanes, V>(x + i, g + i, e, power, share, dot, size, m, TLanes.Sub(one, a)); Slope<TLanes, V>(x + i + w, g + i + w, e, power, share, dot, size, m, TLanes.Sub(one, b));
             Slope<TLanes, V>(x + i + 2 * w, g + i + 2 * w, e, power, share, dot, size, m, TLanes.Sub(one, c)); Slope<TLanes, V>(x + i + 3 * w, g + i + 3 * w, e, power, share, dot, size, m, TLanes.Sub(one, d));
@@ -113,7 +98,7 @@ static unsafe class SoftplusLoops
         for (; i < n; i += w)
         {
             Real* at = Whole<TLanes, V>(x + i, n - i, rest, 0), to = Whole<TLanes, V>(g + i, n - i, other, 0);
-            Slope<TLanes, V>(at, to, e, power, share, dot, size, m, TLanes.Sub(one, Curve.Exp<TLanes, V>(TLanes.Sub(TLanes.Set(0), TLanes.Load(at)))));
+            Slope<TLanes, V>(at, to, e, power, share, dot, size, m, TLanes.Sub(one, TLanes.Exp2(TLanes.Sub(zero, TLanes.Load(at)))));
             Back<TLanes, V>(at, x + i, n - i); Back<TLanes, V>(to, g + i, n - i);
         }
     }
@@ -142,25 +127,28 @@ static unsafe class SoftplusLoops
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static void Fall<TLanes, V>(ref V x) where TLanes : struct, ILanes<V> where V : struct => x = TLanes.Mul(TLanes.Set(-Curve.Log2E), TLanes.Abs(x));
+    static void Fall<TLanes, V>(ref V x) where TLanes : struct, ILanes<V> where V : struct => x = TLanes.Sub(TLanes.Set(0), TLanes.Abs(x));
 
-    // log(1 + t) + max(0, y) of four registers, y as it lies in memory; see Curve.Log1P.
+    // max(0, y) + log2(1 + t)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static V Rise<TLanes, V>(V y, V t) where TLanes : struct, ILanes<V> where V : struct => TLanes.Fma(TLanes.Set(Curve.Log2E), Curve.Log1P<TLanes, V>(t), TLanes.Max(TLanes.Set(0), y));
+
+    // Rise of four registers, y as it lies in memory; see Curve.Log1P.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static void Log1P<TLanes, V>(ref V a, ref V b, ref V c, ref V d, Real* y) where TLanes : struct, ILanes<V> where V : struct
     {
         int w = TLanes.Count; V zero = TLanes.Set(0);
         if (!Curve.Single)
         {
-            a = TLanes.Add(TLanes.Max(zero, TLanes.Load(y)), Curve.Log1P<TLanes, V>(a)); b = TLanes.Add(TLanes.Max(zero, TLanes.Load(y + w)), Curve.Log1P<TLanes, V>(b));
-            c = TLanes.Add(TLanes.Max(zero, TLanes.Load(y + 2 * w)), Curve.Log1P<TLanes, V>(c)); d = TLanes.Add(TLanes.Max(zero, TLanes.Load(y + 3 * w)), Curve.Log1P<TLanes, V>(d));
+            a = Rise<TLanes, V>(TLanes.Load(y), a); b = Rise<TLanes, V>(TLanes.Load(y + w), b); c = Rise<TLanes, V>(TLanes.Load(y + 2 * w), c); d = Rise<TLanes, V>(TLanes.Load(y + 3 * w), d);
             return;
         }
         V k = TLanes.Set(2); a = TLanes.Div(a, TLanes.Add(a, k)); b = TLanes.Div(b, TLanes.Add(b, k)); c = TLanes.Div(c, TLanes.Add(c, k)); d = TLanes.Div(d, TLanes.Add(d, k));
-        V p = TLanes.Mul(a, a), q = TLanes.Mul(b, b), r = TLanes.Mul(c, c), s = TLanes.Mul(d, d), l = TLanes.Set(Curve.L4); k = TLanes.Set(Curve.L3);
+        V p = TLanes.Mul(a, a), q = TLanes.Mul(b, b), r = TLanes.Mul(c, c), s = TLanes.Mul(d, d), l = TLanes.Set(Curve.L4 * Curve.Log2E); k = TLanes.Set(Curve.L3 * Curve.Log2E);
         V e = TLanes.Fma(l, p, k), f = TLanes.Fma(l, q, k), g = TLanes.Fma(l, r, k), h = TLanes.Fma(l, s, k);
-        k = TLanes.Set(Curve.L2); e = TLanes.Fma(e, p, k); f = TLanes.Fma(f, q, k); g = TLanes.Fma(g, r, k); h = TLanes.Fma(h, s, k);
-        k = TLanes.Set(Curve.L1); e = TLanes.Fma(e, p, k); f = TLanes.Fma(f, q, k); g = TLanes.Fma(g, r, k); h = TLanes.Fma(h, s, k);
-        k = TLanes.Set(Curve.L0); e = TLanes.Fma(e, p, k); f = TLanes.Fma(f, q, k); g = TLanes.Fma(g, r, k); h = TLanes.Fma(h, s, k);
+        k = TLanes.Set(Curve.L2 * Curve.Log2E); e = TLanes.Fma(e, p, k); f = TLanes.Fma(f, q, k); g = TLanes.Fma(g, r, k); h = TLanes.Fma(h, s, k);
+        k = TLanes.Set(Curve.L1 * Curve.Log2E); e = TLanes.Fma(e, p, k); f = TLanes.Fma(f, q, k); g = TLanes.Fma(g, r, k); h = TLanes.Fma(h, s, k);
+        k = TLanes.Set(Curve.L0 * Curve.Log2E); e = TLanes.Fma(e, p, k); f = TLanes.Fma(f, q, k); g = TLanes.Fma(g, r, k); h = TLanes.Fma(h, s, k);
         a = TLanes.Fma(a, e, TLanes.Max(zero, TLanes.Load(y))); b = TLanes.Fma(b, f, TLanes.Max(zero, TLanes.Load(y + w)));
         c = TLanes.Fma(c, g, TLanes.Max(zero, TLanes.Load(y + 2 * w))); d = TLanes.Fma(d, h, TLanes.Max(zero, TLanes.Load(y + 3 * w)));
     }
@@ -170,6 +158,7 @@ static unsafe class SoftplusLoops
     static V Power<TLanes, V>(V x, int n) where TLanes : struct, ILanes<V> where V : struct
     {
         for (; (n & 1) == 0; n >>= 1) x = TLanes.Mul(x, x);
+        for (; n % 3 == 0; n /= 3) x = TLanes.Mul(x, TLanes.Mul(x, x));
         V y = x;
         for (n >>= 1; n > 0; n >>= 1) { x = TLanes.Mul(x, x); if ((n & 1) != 0) y = TLanes.Mul(y, x); }
         return y;
@@ -184,6 +173,8 @@ static unsafe class SoftplusLoops
     static void Power<TLanes, V>(ref V a, ref V b, ref V c, ref V d, out V p, out V q, out V r, out V t, int n) where TLanes : struct, ILanes<V> where V : struct
     {
         for (; (n & 1) == 0; n >>= 1) { a = TLanes.Mul(a, a); b = TLanes.Mul(b, b); c = TLanes.Mul(c, c); d = TLanes.Mul(d, d); }
+        // Fewer products than by squares alone: five for the fifteenth power, not six.
+        for (; n % 3 == 0; n /= 3) { a = TLanes.Mul(a, TLanes.Mul(a, a)); b = TLanes.Mul(b, TLanes.Mul(b, b)); c = TLanes.Mul(c, TLanes.Mul(c, c)); d = TLanes.Mul(d, TLanes.Mul(d, d)); }
         (p, q, r, t) = (a, b, c, d);
         for (n >>= 1; n > 0; n >>= 1)
         {

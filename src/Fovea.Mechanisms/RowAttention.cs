@@ -33,11 +33,11 @@ public abstract class RowAttention<TWeights>(AttentionConfig c, Weights w, TWeig
         var mask = Tensor.Zeros([n, m]);
         for (int i = 0; i < n; i++) for (int j = 0; j < m; j++) if (!pattern.Allows(start + i, positions?[j] ?? j)) mask.Span[i * m + j] = Real.NegativeInfinity;
         var logits = pass.At(Part.Scores, q.MatMulT(PerHead(k)) * size.Scale + mask); var p = Tensor.From(logits.Span, logits.Shape);
-        for (int r = 0; r < p.Shape.Size; r += m) { var row = p.Span.Slice(r, m); Real factor = rule.Weights(row); foreach (ref Real x in row) x *= factor; }
+        for (int r = 0; r < p.Shape.Size; r += m) { var row = p.Span.Slice(r, m); Real factor = rule.Weights(row, RowFlash.Seen(row)); foreach (ref Real x in row) x *= factor; }
         Tensor.Record(p, [logits], p =>
         {
             Tensor raw = Tensor.From(logits.Span, logits.Shape), g = Tensor.From(p.Grad, p.Shape);
-            for (int r = 0; r < p.Shape.Size; r += m) rule.Backward(raw.Span.Slice(r, m), g.Span.Slice(r, m));
+            for (int r = 0; r < p.Shape.Size; r += m) { var row = raw.Span.Slice(r, m); rule.Backward(row, g.Span.Slice(r, m), RowFlash.Seen(row)); }
             Map.AddTo(g.Span, logits.Grad);
         });
         return pass.At(Part.Pattern, p).MatMul(PerHead(v));

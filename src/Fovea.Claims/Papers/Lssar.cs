@@ -53,7 +53,7 @@ public static class Lssar
             (output, gradient) = (Math.Max(output, o), Math.Max(gradient, g));
         }
         var row = new Real[4096]; run.Rng["row"].Normal(row); Real[] slope = [.. row]; var rule = new SoftplusWeights(15);
-        rule.Backward(row, slope); double sum = Trials.Wide(row).Sum();
+        rule.Backward(row, slope, row.Length); double sum = Trials.Wide(row).Sum();
         var one = new AttentionConfig(32, 2); var x = Tensor.Normal(run.Rng["x"], [1, 20, 32]); var w = Weights.Random(run.Rng["w"]);
         double same = SmallRuns.Apart(new LssaAttention(one, w).Forward(x, Pass.Eval).Span, new LssarAttention(one, w, 0).Forward(x, Pass.Eval).Span);
         return Evidence.All(Evidence.AtMost(output, 1e-4, note: "outputs"), Evidence.AtMost(gradient, 1e-3, note: "gradients, relative to the largest"), Evidence.AtMost(Math.Abs(sum - 1), 1e-5, note: "sum of 4,096 weights from one"),

@@ -88,10 +88,10 @@ public class RowFlashTests
         foreach (int power in new[] { 0, 1, 3 })
         {
             Real[] row = [.. Enumerable.Range(0, 45).Select(j => j == 20 ? Real.NaN : j / (Real)10)], gradient = [.. row.Select((_, j) => (Real)j)];
-            var rule = new SoftplusWeights(power); Real[] w = [.. row]; Real factor = rule.Weights(w); Assert.True(Real.IsNaN(factor * w.Sum()));
-            rule.Backward(row, gradient); Assert.True(Real.IsNaN(row.Sum())); Assert.True(Real.IsNaN(gradient.Sum()));
+            var rule = new SoftplusWeights(power); Real[] w = [.. row]; Real factor = rule.Weights(w, w.Length); Assert.True(Real.IsNaN(factor * w.Sum()));
+            rule.Backward(row, gradient, row.Length); Assert.True(Real.IsNaN(row.Sum())); Assert.True(Real.IsNaN(gradient.Sum()));
         }
-        Real[] x = [1, Real.NaN, 2, 3], g = [1, 2, 3, 4]; new ClippedSoftmax((Real)(-0.05), 1).Backward(x, g); Assert.All(g, y => Assert.True(Real.IsNaN(y)));
+        Real[] x = [1, Real.NaN, 2, 3], g = [1, 2, 3, 4]; new ClippedSoftmax((Real)(-0.05), 1).Backward(x, g, x.Length); Assert.All(g, y => Assert.True(Real.IsNaN(y)));
     }
 
     [Fact]
@@ -109,7 +109,7 @@ public class RowFlashTests
                     fixed (Real* pa = alone, pb = both, ps = slope)
                     {
                         if (power < 0) { ClippedLoops.Run<TLanes, V>((Real)(-0.05), 1, pa, null, n); ClippedLoops.Run<TLanes, V>((Real)(-0.05), 1, pb, ps, n); }
-                        else { factor = SoftplusWeights.Weigh<TLanes, V>(power, pa, n); SoftplusWeights.Turn<TLanes, V>(power, pb, ps, n); }
+                        else { int seen = RowFlash.Seen(x); factor = SoftplusWeights.Weigh<TLanes, V>(power, pa, n, seen); SoftplusWeights.Turn<TLanes, V>(power, pb, ps, n, seen); }
                     }
                     for (int j = 0; j < n; j++) Assert.InRange(alone[j] * factor - both[j], -1e-6, 1e-6);
                     return [.. both, .. slope];
