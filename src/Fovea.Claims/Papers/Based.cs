@@ -15,7 +15,7 @@ public static class Based
     static readonly ModelConfig Small = new(96, 32, 3, 1) { Hidden = 48, Length = 48 };
     const int Window = 8, Best = 6;
 
-    static (double Recall, long Bytes) Train(ClaimRun run, string layout, int featureDim = 0)
+    static (double Recall, long Bytes) Train(ClaimRun run, string layout, int featureDim = 0, int number = 0)
     {
         // Neither map has positions, as in the paper.
         Mixer elu = (_, c, w) => new LinearAttention(c with { Position = null }, w);
@@ -29,9 +29,9 @@ public static class Based
         });
         string name = run.Ablated ? layout.Replace('l', 'e') : layout + featureDim;
         // The first to ask for a weight says where it starts.
-        var start = Weights.Random(run.Rng["weights"]); var embed = start["embed"];
+        var start = Weights.Random((number == 0 ? run.Rng : run.Rng["model"][number])["weights"]); var embed = start["embed"];
         embed.Get("weight", [Small.Vocabulary, Small.Dim], t => embed.Rng["weight"].Normal(t.Span, (Real)0.6));
-        var model = SmallRuns.Train(run, "recall-" + name, Small, Pairs, 2000, 32, 1e-2, mixer, start);
+        var model = SmallRuns.Train(run, $"recall-{name}-{number}", Small, Pairs, 2000, 32, 1e-2, mixer, start, number);
         var memory = new Memory();
         using (Scope.NoGrad()) model.Forward(new int[Pairs.Length], 1, new Pass { Memory = memory });
         return (SmallRuns.Accuracy(model, SmallRuns.HeldOut(run, Pairs, 4, 64)), memory.Bytes);
@@ -73,13 +73,19 @@ public static class Based
     }
 
     /// <summary>
+    /// What elu + 1 finds differs from key to key (0.44 to 0.90), so it and the hybrid are means of three models; softmax (0.995 to 1.000) and windows (0.04 to 0.06) are one each.
     /// The catalogue also compares with Taylor layers alone. The convolution does the local shift that the paper's window is for, so the hybrid without its window recalls as much (0.988 and 0.989 on seeds 31 and 32, where the hybrid has
     /// 0.990 twice); two Taylor layers of d' = 4 in less state than the hybrid find 0.87 and 0.93. That distance is d' and not the window, so it is not asked for.
     /// </summary>
     [Claim("The hybrid recalls as softmax attention does, and more than windows alone or elu + 1 features with a state as large")]
     public static Evidence Hybrid(ClaimRun run)
     {
-        var (based, bytes) = Train(run, "clw", Best); var softmax = Train(run, "css"); var window = Train(run, "cww"); var elu = Train(run, "cew"); double points = 100;
+        (double Recall, long Bytes) Mean(string layout, int featureDim = 0)
+        {
+            var found = Enumerable.Range(0, 3).Select(i => Train(run, layout, featureDim, i)).ToList();
+            return (found.Average(f => f.Recall), found[0].Bytes);
+        }
+        var (based, bytes) = Mean("clw", Best); var elu = Mean("cew"); var softmax = Train(run, "css"); var window = Train(run, "cww"); double points = 100;
         return Evidence.All(
             Evidence.AtLeast(points * (based - softmax.Recall), -5, "points", $"recall of the hybrid ({based:f3}, {bytes} bytes) beyond softmax ({softmax.Bytes} bytes)"),
             Evidence.AtLeast(points * (based - window.Recall), 5, "points", $"beyond windows alone ({window.Bytes} bytes)"),
