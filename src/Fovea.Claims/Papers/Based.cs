@@ -4,18 +4,20 @@ using Fovea.Models;
 namespace Fovea.Claims;
 
 /// <summary>
-/// Multi-query associative recall of 6 pairs in rows of 32 tokens by models of one short convolution and two more layers, 32 channels and one head. Six pairs are few, so the feature sizes
-/// that make the difference are few too: d' from 1 to 4, where the catalogue has 4 to 16 for 8 to 32 pairs. Ablated: elu + 1 takes the place of the Taylor map.
+/// Multi-query associative recall of 16 pairs out of 48 keys and 48 values in rows of 48 tokens, by models of one short convolution and two more layers, 32 channels and one head. d' goes from 2 to 6, where
+/// the catalogue has 4 to 16 and rows of 256 tokens. Embeddings start at 0.6 and not 0.02: from there every model learns within a few hundred steps on every seed, elu + 1 too. From 0.02 Taylor and softmax
+/// learn as well (0.995 and 1.000 after 3,000 steps on seed 31), but elu + 1 with a state as large learns which values there are and not whose (0.10), which would flatter us. Ablated: elu + 1 takes the place of the Taylor map.
 /// </summary>
 [Paper("based")]
 public static class Based
 {
-    static readonly Recall Pairs = new(32, 6, 24);
-    static readonly ModelConfig Small = new(24, 32, 3, 1) { Hidden = 48, Length = 32 };
-    const int Window = 8, Best = 4;
+    static readonly Recall Pairs = new(48, 16, 96);
+    static readonly ModelConfig Small = new(96, 32, 3, 1) { Hidden = 48, Length = 48 };
+    const int Window = 8, Best = 6;
 
-    static (double Recall, long Bytes) Train(ClaimRun run, string layout, int featureDim = 1)
+    static (double Recall, long Bytes) Train(ClaimRun run, string layout, int featureDim = 0, int number = 0)
     {
+        // Neither map has positions, as in the paper.
         Mixer elu = (_, c, w) => new LinearAttention(c with { Position = null }, w);
         var mixer = Layouts.Of(layout, new Dictionary<char, Mixer>
         {
@@ -23,10 +25,13 @@ public static class Based
             ['w'] = (_, c, w) => new SlidingWindowAttention(c, w, Window),
             ['s'] = ModelConfig.Softmax,
             ['e'] = elu,
-            ['l'] = run.Ablated ? elu : (_, c, w) => new BasedAttention(c, w, featureDim),
+            ['l'] = run.Ablated ? elu : (_, c, w) => new BasedAttention(c with { Position = null }, w, featureDim),
         });
         string name = run.Ablated ? layout.Replace('l', 'e') : layout + featureDim;
-        var model = SmallRuns.Train(run, "recall-" + name, Small, Pairs, 600, 32, 1e-2, mixer);
+        // The first to ask for a weight says where it starts.
+        var start = Weights.Random((number == 0 ? run.Rng : run.Rng["model"][number])["weights"]); var embed = start["embed"];
+        embed.Get("weight", [Small.Vocabulary, Small.Dim], t => embed.Rng["weight"].Normal(t.Span, (Real)0.6));
+        var model = SmallRuns.Train(run, $"recall-{name}-{number}", Small, Pairs, 2000, 32, 1e-2, mixer, start, number);
         var memory = new Memory();
         using (Scope.NoGrad()) model.Forward(new int[Pairs.Length], 1, new Pass { Memory = memory });
         return (SmallRuns.Accuracy(model, SmallRuns.HeldOut(run, Pairs, 4, 64)), memory.Bytes);
@@ -62,21 +67,25 @@ public static class Based
     [Claim("Recall is governed by state size")]
     public static Evidence StateSize(ClaimRun run)
     {
-        var found = new[] { 1, 2, 3, Best }.Select(d => Train(run, "clw", d)).ToList(); double sum = 0; int n = found.Count;
-        double[] Rank(IEnumerable<double> x) { var a = x.ToArray(); return [.. a.Select(v => a.Count(u => u < v) + (a.Count(u => u == v) - 1) / 2.0)]; }
-        double[] a = Rank(found.Select(f => (double)f.Bytes)), b = Rank(found.Select(f => f.Recall)); double mean = (n - 1) / 2.0, sa = 0, sb = 0;
-        for (int i = 0; i < n; i++) { sum += (a[i] - mean) * (b[i] - mean); sa += (a[i] - mean) * (a[i] - mean); sb += (b[i] - mean) * (b[i] - mean); }
-        return Evidence.AtLeast(sum / Math.Sqrt(sa * sb), 0.7, "", $"rank correlation of bytes {string.Join(", ", found.Select(f => f.Bytes))} and recall {string.Join(", ", found.Select(f => f.Recall.ToString("f2", System.Globalization.CultureInfo.InvariantCulture)))}");
+        var found = new[] { 2, 3, 4, Best }.Select(d => Train(run, "clw", d)).ToList();
+        return Evidence.AtLeast(Trials.RankCorrelation([.. found.Select(f => (double)f.Bytes)], [.. found.Select(f => f.Recall)]), 0.7, "",
+            $"rank correlation of bytes {string.Join(", ", found.Select(f => f.Bytes))} and recall {string.Join(", ", found.Select(f => f.Recall.ToString("f2", System.Globalization.CultureInfo.InvariantCulture)))}");
     }
 
     /// <summary>
-    /// The catalogue also compares with Taylor layers alone. At this size they do as well as the hybrid: the convolution does the local shift that the paper's window is for, so only the
-    /// other baselines are asked for a distance.
+    /// What elu + 1 finds differs from key to key (0.39 to 0.90), so it and the hybrid are means of three models; softmax (0.995 to 1.000) and windows (0.04 to 0.06) are one each.
+    /// The catalogue also compares with Taylor layers alone. The convolution does the local shift that the paper's window is for, so the hybrid without its window recalls as much (0.988 and 0.989 on seeds 31 and 32, where the hybrid has
+    /// 0.990 twice); two Taylor layers of d' = 4 in less state than the hybrid find 0.87 and 0.93. That distance is d' and not the window, so it is not asked for.
     /// </summary>
     [Claim("The hybrid recalls as softmax attention does, and more than windows alone or elu + 1 features with a state as large")]
     public static Evidence Hybrid(ClaimRun run)
     {
-        var (based, bytes) = Train(run, "clw", Best); var softmax = Train(run, "css"); var window = Train(run, "cww"); var elu = Train(run, "cew"); double points = 100;
+        (double Recall, long Bytes) Mean(string layout, int featureDim = 0)
+        {
+            var found = Enumerable.Range(0, 3).Select(i => Train(run, layout, featureDim, i)).ToList();
+            return (found.Average(f => f.Recall), found[0].Bytes);
+        }
+        var (based, bytes) = Mean("clw", Best); var elu = Mean("cew"); var softmax = Train(run, "css"); var window = Train(run, "cww"); double points = 100;
         return Evidence.All(
             Evidence.AtLeast(points * (based - softmax.Recall), -5, "points", $"recall of the hybrid ({based:f3}, {bytes} bytes) beyond softmax ({softmax.Bytes} bytes)"),
             Evidence.AtLeast(points * (based - window.Recall), 5, "points", $"beyond windows alone ({window.Bytes} bytes)"),
