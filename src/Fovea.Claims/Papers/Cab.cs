@@ -77,7 +77,7 @@ public static class Cab
         var trained = new DecoderModel(CabTask.Config(CabTask.Text(run.Rng["table"]).Vocabulary), Trained(run, task, Softmax).Weights);
         double At(int length, int seen) => CabRuns.LastPlaces(run, trained, CabTask.Text(run.Rng["table"], length), seen);
         double Metric(CabModel m, string name) => m.Measure(run.Rng["held out"]).Single(x => x.Name == name).Value;
-        double vanilla = scores.Metrics[Softmax]![0].Value, none = Metric(Trained(run, task, "nothing", run.Ablated ? ModelConfig.Softmax : (_, _, _) => new NoMixing()), "loss");
+        double vanilla = scores.Metrics[Softmax]![0].Value, none = Metric(Trained(run, task, run.Ablated ? "softmax" : "nothing", run.Ablated ? ModelConfig.Softmax : (_, _, _) => new NoMixing()), "loss");
         double half = At(128, 64), full = At(128, 128), far = At(512, 512);
         return Evidence.All(Evidence.AtLeast(none - vanilla, 0.1, "nats", $"loss without attention beyond softmax ({vanilla:f3})"),
             Evidence.AtLeast(scores.Metrics[Softmax]![1].Value - scores.Metrics[Local]![1].Value, 0.1, "", $"recall of softmax ({scores.Metrics[Softmax]![1].Value:f2}) beyond local"),

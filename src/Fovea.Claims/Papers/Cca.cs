@@ -84,9 +84,9 @@ public static class Cca
     static DecoderModel Dense(ClaimRun run, int number) => SmallRuns.Train(run, $"cca-dense-{number}", Small(run), Text(run), 500, 16, 4e-3, number: number);
     static Weights Trained(ClaimRun run, int number) { Dense(run, number); return ShapeRuns.Copy(run.Trained($"cca-dense-{number}", () => throw new InvalidOperationException("not trained"))); }
 
-    /// <summary>The catalogue asks for rows of 256 tokens, keys and values apart, 200 updates, and 2% of filler loss (between none and 4.3% on five seeds; filler is asked for in every 16th place, so that needles are learned in time). With one needle alone averaged groups find it as often: a mean shows that a needle is there,
+    /// <summary>The catalogue asks for rows of 256 tokens, keys and values apart, and 200 updates (filler is asked for in every 16th place, so that needles are learned in time). With one needle alone averaged groups find it as often: a mean shows that a needle is there,
     /// not which of two; after 300 updates they often do with two (73 to 100%). Single models find 32 to 88% of needles, so four are averaged.</summary>
-    [Claim("After 120 updates in place of dense attention it finds needles more than 48 tokens back at least 25 points more often than sinks and a window of as many tokens, and at least 3 more often than with averaged groups; filler costs at most 8% more than with dense attention; means of four models")]
+    [Claim("After 120 updates in place of dense attention it finds needles more than 48 tokens back at least 25 points more often than sinks and a window of as many tokens, and at least 3 more often than with averaged groups; filler costs at most 2% more than with dense attention; means of four models")]
     public static Evidence FineTuned(ClaimRun run)
     {
         const int seen = Length / Group + Span; Mixer window = (_, c, w) => new SinkWindowAttention(c, w, 4, seen - 4), cores = (_, c, w) => new CcaAttention(c, w, Group, Span);
@@ -95,7 +95,7 @@ public static class Cca
         DecoderModel Full(int i) => Dense(run, i); DecoderModel Sinks(int i) => Tuned(run, "sinks", i, window); DecoderModel Ours(int i) => run.Ablated ? Sinks(i) : Tuned(run, "cores", i, cores);
         double before = Needles(i => new(Small(run), Trained(run, i), (_, c, w) => Layer(run, Group, Span, c, w))), found = Needles(Ours), windowed = Needles(Sinks), averaged = Needles(i => Tuned(run, "mean", i, (_, c, w) => new CcaAttention(c, w, Group, Span, true)));
         return Evidence.All(Evidence.AtLeast(found - windowed, 25, "points", $"accuracy ({found:f1}; dense attention {Needles(Full):f1}, cores before fine-tuning {before:f1}) beyond sinks and window ({windowed:f1})"), Evidence.AtLeast(found - averaged, 3, "points", $"beyond averaged groups ({averaged:f1})"),
-            Evidence.AtMost(Filler(Ours) / Filler(Full), 1.08, "", "filler loss over that of dense attention"));
+            Evidence.AtMost(Filler(Ours) / Filler(Full), 1.02, "", "filler loss over that of dense attention"));
     }
     static double Mean(Func<int, DecoderModel> of, Func<DecoderModel, double> measure) => Enumerable.Range(0, Models).Average(i => measure(of(i)));
 }
