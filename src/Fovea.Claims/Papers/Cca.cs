@@ -68,31 +68,34 @@ public static class Cca
             Evidence.AtMost((double)(Work(large) - shared) / (Work(new SoftmaxAttention(Config, W(run))) - shared), 0.35, "", "multiply-adds beyond projections, over those of dense attention"));
     }
 
-    const int Length = 128, Group = 8, Span = 32, Tuning = 120;
+    const int Length = 128, Group = 8, Span = 32, Tuning = 120, Models = 4;
     static MarkedText Text(ClaimRun run, int nearest = 1) => new(run.Rng["table"], Length, 2, 8, 12, nearest, every: 16, spread: nearest > 1 ? 0 : 24);
     static ModelConfig Small(ClaimRun run) => new(Text(run).Vocabulary, 48, 2, 4) { Hidden = 96, Length = Length };
-    static DecoderModel Tuned(ClaimRun run, string name, Mixer mixer)
+    static DecoderModel Tuned(ClaimRun run, string name, int number, Mixer mixer)
     {
-        var w = run.Trained("cca-" + name, () =>
+        var w = run.Trained($"cca-{name}-{number}", () =>
         {
-            Dense(run); var w = ShapeRuns.Copy(run.Trained("cca-dense", () => throw new InvalidOperationException("not trained"))); var model = new DecoderModel(Small(run), w, mixer);
-            Trials.Train(run, name, w, Tuning, 2e-3, (i, pass) => { var b = Text(run).Batch(run.Rng["tune"], i, 16); return model.Loss(b.Inputs, b.Targets, b.Size, pass); }, 0.01);
+            var w = Trained(run, number); var model = new DecoderModel(Small(run), w, mixer);
+            Trials.Train(run, name, w, Tuning, 2e-3, (i, pass) => { var b = Text(run).Batch(run.Rng["tune"][number], i, 16); return model.Loss(b.Inputs, b.Targets, b.Size, pass); }, 0.01);
             return w;
         });
         return new(Small(run), w, mixer);
     }
-    static DecoderModel Dense(ClaimRun run) => SmallRuns.Train(run, "cca-dense", Small(run), Text(run), 500, 16, 4e-3);
+    static DecoderModel Dense(ClaimRun run, int number) => SmallRuns.Train(run, $"cca-dense-{number}", Small(run), Text(run), 500, 16, 4e-3, number: number);
+    static Weights Trained(ClaimRun run, int number) { Dense(run, number); return ShapeRuns.Copy(run.Trained($"cca-dense-{number}", () => throw new InvalidOperationException("not trained"))); }
 
-    /// <summary>The catalogue asks for rows of 256 tokens, keys and values apart, 200 updates, and 2% of filler loss (between none and 4.3% on five seeds; filler is asked for in every 16th place, so that needles are learned in time). With one needle alone averaged groups find it as often: a mean shows that a needle is there, but not well which of two.</summary>
-    [Claim("After 120 updates in place of dense attention it finds needles more than 48 tokens back at least 25 points more often than sinks and a window of as many tokens, and at least 3 more often than with averaged groups; filler costs at most 8% more than with dense attention")]
+    /// <summary>The catalogue asks for rows of 256 tokens, keys and values apart, and 200 updates (filler is asked for in every 16th place, so that needles are learned in time). With one needle alone averaged groups find it as often: a mean shows that a needle is there,
+    /// not which of two; after 300 updates they often do with two (73 to 100%). Single models find 32 to 88% of needles, so four are averaged.</summary>
+    [Claim("After 120 updates in place of dense attention it finds needles more than 48 tokens back at least 25 points more often than sinks and a window of as many tokens, and at least 3 more often than with averaged groups; filler costs at most 2% more than with dense attention; means of four models")]
     public static Evidence FineTuned(ClaimRun run)
     {
-        const int seen = Length / Group + Span; Mixer window = (_, c, w) => new SinkWindowAttention(c, w, 4, seen - 4);
-        var text = Text(run, 49); Batch[] rows = [.. SmallRuns.HeldOut(run, text, 4, 32)];
-        double Needles(DecoderModel m) => 100 * SmallRuns.Accuracy(m, rows.Select(b => text.Only(b, true))); double Filler(DecoderModel m) => SmallRuns.Loss(m, SmallRuns.HeldOut(run, text, 16, 32).Select(b => text.Only(b, false)));
-        DecoderModel dense = Dense(run), sinks = Tuned(run, "sinks", window), mean = Tuned(run, "mean", (_, c, w) => new CcaAttention(c, w, Group, Span, true)), ours = run.Ablated ? sinks : Tuned(run, "cores", (_, c, w) => new CcaAttention(c, w, Group, Span));
-        double before = Needles(new(Small(run), run.Trained("cca-dense", () => throw new InvalidOperationException("not trained")), (_, c, w) => Layer(run, Group, Span, c, w))), found = Needles(ours), windowed = Needles(sinks), averaged = Needles(mean);
-        return Evidence.All(Evidence.AtLeast(found - windowed, 25, "points", $"accuracy ({found:f1}; dense attention {Needles(dense):f1}, cores before fine-tuning {before:f1}) beyond sinks and window ({windowed:f1})"), Evidence.AtLeast(found - averaged, 3, "points", $"beyond averaged groups ({averaged:f1})"),
-            Evidence.AtMost(Filler(ours) / Filler(dense), 1.08, "", "filler loss over that of dense attention"));
+        const int seen = Length / Group + Span; Mixer window = (_, c, w) => new SinkWindowAttention(c, w, 4, seen - 4), cores = (_, c, w) => new CcaAttention(c, w, Group, Span);
+        var text = Text(run, 49); Batch[] rows = [.. SmallRuns.HeldOut(run, text, 4, 32)], filler = [.. SmallRuns.HeldOut(run, text, 16, 32).Select(b => text.Only(b, false))];
+        double Needles(Func<int, DecoderModel> of) => Mean(of, m => 100 * SmallRuns.Accuracy(m, rows.Select(b => text.Only(b, true)))); double Filler(Func<int, DecoderModel> of) => Mean(of, m => SmallRuns.Loss(m, filler));
+        DecoderModel Full(int i) => Dense(run, i); DecoderModel Sinks(int i) => Tuned(run, "sinks", i, window); DecoderModel Ours(int i) => run.Ablated ? Sinks(i) : Tuned(run, "cores", i, cores);
+        double before = Needles(i => new(Small(run), Trained(run, i), (_, c, w) => Layer(run, Group, Span, c, w))), found = Needles(Ours), windowed = Needles(Sinks), averaged = Needles(i => Tuned(run, "mean", i, (_, c, w) => new CcaAttention(c, w, Group, Span, true)));
+        return Evidence.All(Evidence.AtLeast(found - windowed, 25, "points", $"accuracy ({found:f1}; dense attention {Needles(Full):f1}, cores before fine-tuning {before:f1}) beyond sinks and window ({windowed:f1})"), Evidence.AtLeast(found - averaged, 3, "points", $"beyond averaged groups ({averaged:f1})"),
+            Evidence.AtMost(Filler(Ours) / Filler(Full), 1.02, "", "filler loss over that of dense attention"));
     }
+    static double Mean(Func<int, DecoderModel> of, Func<DecoderModel, double> measure) => Enumerable.Range(0, Models).Average(i => measure(of(i)));
 }
