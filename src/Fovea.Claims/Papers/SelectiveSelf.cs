@@ -4,12 +4,12 @@ namespace Fovea.Claims;
 
 /// <summary>
 /// Two-layer decoders of 4 heads on items with keys and classes: some questions need one item, some an average over all. Softmax and selective self-attention train on rows of 40, 64 and 96 in turns, same steps and
-/// batches, and are tested at 96 and 1,152; means of three pairs of models of different keys. α starts at −4.5, σ(α) where the released code starts models of GPT-2's size; from 0, as the catalogue has it, queries begin three times sharper and learn late. Ablated: softmax again.
+/// batches, and are tested at 96 and 1,152; means of five pairs of models of different keys. α starts at −4.5, σ(α) where the released code starts models of GPT-2's size; from 0, as the catalogue has it, queries begin three times sharper and learn late. Ablated: softmax again.
 /// </summary>
 [Paper("selective-self-attention")]
 public static class SelectiveSelf
 {
-    const int Short = 96, Long = 1152, Steps = 1000, Models = 3;
+    const int Short = 96, Long = 1152, Steps = 1000, Models = 5;
     static readonly ModelConfig Small = new(new CopyOrMajority().Vocabulary, 48, 2, 4) { Hidden = 64, Length = Short, Tied = false, Position = null };
     static Mixer Selective(ClaimRun run) => run.Ablated ? ModelConfig.Softmax : (_, c, w) => new SelectiveSelfAttention(c, w, -4.5);
     static DecoderModel Model(ClaimRun run, string name, Mixer mixer, int number)
