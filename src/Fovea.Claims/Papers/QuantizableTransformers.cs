@@ -71,6 +71,8 @@ public static class QuantizableTransformers
     /// <summary>
     /// Not reproduced. The catalogue expects it: a softmax model of this size has a kurtosis of about 5 and no outliers to remove (10 was asked), eight bits cost it less than a thousandth of a nat, and the
     /// outputs of the other two, which write seldom, are even more peaked. Kept with the catalogue's bounds.
+    /// Three post-norm layers on rows of 128 with two triggers (seed 31, 900 steps): kurtosis of attention outputs 13, clipped 25, gated 14; behind the residual 6.4, 3.8, 5.7, largest 3.8, 4.2, 3.2; eight bits cost 0.0004, 0.0010, 0.0006 nats.
+    /// One trigger, a wider feed-forward part and 2,000 steps: 10, behind the residual 6.4, eight bits 0.0003 nats.
     /// </summary>
     [Claim("Outliers of attention outputs shrink, and eight bits cost less")]
     public static Evidence Outliers(ClaimRun run)
