@@ -3,7 +3,7 @@ using Fovea.Models;
 namespace Fovea.Claims;
 
 /// <summary>
-/// A decoder-only language model and PALM on made-up translations of 24 words, two layers of 64 channels, parameters within a tenth, 350 updates, every second one on targets three times as long, which translate the source three times over; means of three models of each.
+/// A decoder-only language model and PALM on made-up translations of 24 words, two layers of 64 channels, parameters within a tenth, 350 updates, every second one on targets three times as long, which translate the source three times over; means of eight models of each.
 /// Ablated: the language model in place of PALM; and the constraint that positions go on is dropped from the encoder–decoder that should equal the language model.
 /// </summary>
 [Paper("palm-partial-attention")]
@@ -80,10 +80,10 @@ public static class Palm
     }
 
     /// <summary>
-    /// The catalogue asks for a point more on the last third. X
-    /// claimed not to fall behind there. Without the long targets both learn nearly all words, the language model first.
+    /// As the catalogue asks; single models are ahead on the last third by −0.8 to 11.8 points, as the language model of some learns all words early, means of eight by 2.1 to 6.0 on seven seeds. After 700 updates both name
+    /// nearly all words (99%), and only targets without a fault tell them apart (16 points); without the long targets as well, the language model first.
     /// </summary>
-    [Claim("With equal lengths PALM makes more targets without a fault than the language model, and names at most 3 points fewer of the words in their last third")]
+    [Claim("With equal lengths PALM names at least one point more of the words in the last third of targets than the language model, and makes more targets without a fault; means of eight models")]
     public static Evidence Translates(ClaimRun run)
     {
         (double Last, double Whole) Of(PartialAttentionModel model)
@@ -108,6 +108,6 @@ public static class Palm
         }
         (double Last, double Whole) Mean(bool palm) { var all = Enumerable.Range(0, Models).Select(m => Of(Model(run, palm, m))).ToList(); return (all.Average(x => x.Last), all.Average(x => x.Whole)); }
         var lm = Mean(false); var palm = Mean(true);
-        return Evidence.All(Evidence.AtLeast(palm.Last - lm.Last, -3, "points", $"accuracy of PALM on the last third ({palm.Last:f1}) beyond the language model ({lm.Last:f1})"), Evidence.AtLeast(palm.Whole - lm.Whole, 1, "points", $"targets without a fault, of PALM ({palm.Whole:f1}) beyond the language model"));
+        return Evidence.All(Evidence.AtLeast(palm.Last - lm.Last, 1, "points", $"accuracy of PALM on the last third ({palm.Last:f1}) beyond the language model ({lm.Last:f1})"), Evidence.AtLeast(palm.Whole - lm.Whole, 1, "points", $"targets without a fault, of PALM ({palm.Whole:f1}) beyond the language model"));
     }
 }
