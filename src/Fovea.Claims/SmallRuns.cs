@@ -5,10 +5,13 @@ namespace Fovea.Claims;
 /// <summary>Training and measuring of the small language models that claims compare. Models of one run and number start from the same key and see the same batches.</summary>
 static class SmallRuns
 {
+    /// <summary>What the model of a run with this number draws from.</summary>
+    public static Rng Key(ClaimRun run, int number) => number == 0 ? run.Rng : run.Rng["model"][number];
+
     /// <summary>A decoder trained on a source, or read from the cache under its name, which must tell apart all that this run compares.</summary>
     public static DecoderModel Train(ClaimRun run, string name, ModelConfig config, Source data, int steps, int batch, double rate = 3e-3, Mixer? mixer = null, Weights? from = null, int number = 0)
     {
-        var rng = number == 0 ? run.Rng : run.Rng["model"][number];
+        var rng = Key(run, number);
         var w = run.Trained(name, () =>
         {
             var w = from ?? Weights.Random(rng["weights"]);

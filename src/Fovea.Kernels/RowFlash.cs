@@ -10,7 +10,7 @@ public interface IRowNormaliser
 {
     /// <summary>Logits become weights, in place, up to the factor that is returned: it is applied to the result of the row, which is shorter. The query sees so many of the entries; all others are −∞.</summary>
     Real Weights(Span<Real> row, int seen);
-    /// <summary>Logits become weights, in place and with no factor left; gradient [row.Length] holds d loss / d weight and becomes d loss / d logit. Both at once, since they share most of the work.</summary>
+    /// <summary>Logits become weights, in place and with no factor left; gradient [row.Length] holds d loss / d weight and becomes d loss / d logit. Both at once, since they share most of the work. seen is as in <see cref="Weights"/>.</summary>
     void Backward(Span<Real> row, Span<Real> gradient, int seen);
 }
 
@@ -159,7 +159,7 @@ readonly unsafe struct RowView<TPattern, TWeights>(AttentionSize s, FlashView<TP
         return (from, to, RowFlash.Seen(row[..(to - from)]));
     }
 
-    /// <summary>Room for this many more numbers than a row has: rows are filled up with −∞ to whole registers, so that sweeps over them have no rest.</summary>
+    /// <summary>Numbers of the widest register: rows are filled up with −∞ to whole ones, so that sweeps over them have no rest.</summary>
     const int Whole = 16;
     static int Filled(int n) => (n + Whole - 1) / Whole * Whole;
 

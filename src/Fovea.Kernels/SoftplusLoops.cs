@@ -18,7 +18,7 @@ static unsafe class SoftplusLoops
             TLanes.Store(x + i, a); TLanes.Store(x + i + w, b); TLanes.Store(x + i + 2 * w, c); TLanes.Store(x + i + 3 * w, d);
             Fall<TLanes, V>(ref a); Fall<TLanes, V>(ref b); Fall<TLanes, V>(ref c); Fall<TLanes, V>(ref d);
             FastExp2.Four<TLanes, V>(ref a, ref b, ref c, ref d);
-            Log1P<TLanes, V>(ref a, ref b, ref c, ref d, x + i);
+            Rise<TLanes, V>(ref a, ref b, ref c, ref d, x + i);
             TLanes.Store(x + i, a); TLanes.Store(x + i + w, b); TLanes.Store(x + i + 2 * w, c); TLanes.Store(x + i + 3 * w, d);
             sum = TLanes.Add(sum, TLanes.Add(a, b)); more = TLanes.Add(more, TLanes.Add(c, d)); max = TLanes.Max(max, TLanes.Max(TLanes.Max(a, b), TLanes.Max(c, d)));
         }
@@ -133,9 +133,9 @@ static unsafe class SoftplusLoops
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static V Rise<TLanes, V>(V y, V t) where TLanes : struct, ILanes<V> where V : struct => TLanes.Fma(TLanes.Set(Curve.Log2E), Curve.Log1P<TLanes, V>(t), TLanes.Max(TLanes.Set(0), y));
 
-    // Rise of four registers, y as it lies in memory; see Curve.Log1P.
+    // The same of four registers, y as it lies in memory; see Curve.Log1P.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static void Log1P<TLanes, V>(ref V a, ref V b, ref V c, ref V d, Real* y) where TLanes : struct, ILanes<V> where V : struct
+    static void Rise<TLanes, V>(ref V a, ref V b, ref V c, ref V d, Real* y) where TLanes : struct, ILanes<V> where V : struct
     {
         int w = TLanes.Count; V zero = TLanes.Set(0);
         if (!Curve.Single)

@@ -29,7 +29,7 @@ public static class Based
         });
         string name = run.Ablated ? layout.Replace('l', 'e') : layout + featureDim;
         // The first to ask for a weight says where it starts.
-        var start = Weights.Random((number == 0 ? run.Rng : run.Rng["model"][number])["weights"]); var embed = start["embed"];
+        var start = Weights.Random(SmallRuns.Key(run, number)["weights"]); var embed = start["embed"];
         embed.Get("weight", [Small.Vocabulary, Small.Dim], t => embed.Rng["weight"].Normal(t.Span, (Real)0.6));
         var model = SmallRuns.Train(run, $"recall-{name}-{number}", Small, Pairs, 2000, 32, 1e-2, mixer, start, number);
         var memory = new Memory();

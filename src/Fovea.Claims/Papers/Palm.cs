@@ -80,7 +80,7 @@ public static class Palm
     }
 
     /// <summary>
-    /// As the catalogue asks; single models are ahead on the last third by −0.8 to 11.8 points, as the language model of some learns all words early, means of eight by 2.1 to 6.0 on seven seeds. After 700 updates both name
+    /// As the catalogue asks; single models are ahead on the last third by −0.8 to 11.8 points, as the language model of some learns all words early, means of eight by 2.1 to 6.0 on eight seeds. After 700 updates both name
     /// nearly all words (99%), and only targets without a fault tell them apart (16 points); without the long targets as well, the language model first.
     /// </summary>
     [Claim("With equal lengths PALM names at least one point more of the words in the last third of targets than the language model, and makes more targets without a fault; means of eight models")]

@@ -14,7 +14,7 @@ public static class SelectiveSelf
     static Mixer Selective(ClaimRun run) => run.Ablated ? ModelConfig.Softmax : (_, c, w) => new SelectiveSelfAttention(c, w, -4.5);
     static DecoderModel Model(ClaimRun run, string name, Mixer mixer, int number)
     {
-        var rng = run.Rng["model"][number];
+        var rng = SmallRuns.Key(run, number);
         var w = run.Trained($"selective-{name}-{number}", () =>
         {
             var w = Weights.Random(rng["weights"]); var model = new DecoderModel(Small, w, mixer); int[] lengths = [40, 64, Short];
