@@ -18,6 +18,7 @@ readonly unsafe struct FlashForward<TScore, TPattern, TWeights>(AttentionSize s,
     public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct
     {
         if (view.Lines(s.Keys) is { } lines) { new LinesForward<TScore, TWeights>(s, lines, score, q, k, v, o, lse, work).Run<TLanes, V>(); return; }
+        if (view.Narrow(s.Keys) is > 0 and int widest) { new RangesForward<TScore, TPattern, TWeights>(s, view, widest, score, q, k, v, o, lse, work).Run<TLanes, V>(); return; }
         int wide = 2 * TLanes.Count, tiles = (s.Keys + wide - 1) / wide, padded = (s.ValueDim + wide - 1) / wide * wide;
         using var scratch = Scratch.Open();
         long kvHeads = (long)s.Batch * s.KvHeads;

@@ -83,6 +83,22 @@ readonly unsafe struct FlashView<TPattern>(int queries, int queryOffset, int* po
     /// <summary>Whether queries see tiles here and there, and the pattern can tell which.</summary>
     public bool Scattered => tile is not null && blocks is null;
 
+    /// <summary>The keys [Low, High) of so many that a query sees; the pattern must be an <see cref="IRangePattern"/>, and the keys must be numbered as they stand.</summary>
+    public (int Low, int High) Range(int query, int keys)
+    {
+        var (low, high) = ((IRangePattern)pattern).Range(At(query));
+        return (Math.Clamp(low, 0, keys), Math.Clamp(high, 0, keys));
+    }
+
+    /// <summary>The largest number of keys that a query sees, if these stand side by side and are at most half of all; 0 otherwise.</summary>
+    public int Narrow(int keys)
+    {
+        if (!ranged || positions is not null || blocks is not null) return 0;
+        int widest = 0;
+        for (int i = 0; i < queries && widest <= keys / 2; i++) { var (low, high) = Range(i, keys); widest = Math.Max(widest, high - low); }
+        return widest <= keys / 2 ? widest : 0;
+    }
+
     /// <summary>The grid of boxes whose tokens are numbered line by line, if these are all the queries and all of so many keys.</summary>
     public GridLines? Lines(int keys) => tile is BoxPattern { Boxes: { Lines: { } lines } boxes } && blocks is null && queryOffset == 0 && queries == boxes.Tokens && keys == boxes.Tokens ? lines : null;
 

@@ -28,10 +28,7 @@ public static class Based
             ['l'] = run.Ablated ? elu : (_, c, w) => new BasedAttention(c with { Position = null }, w, featureDim),
         });
         string name = run.Ablated ? layout.Replace('l', 'e') : layout + featureDim;
-        // The first to ask for a weight says where it starts.
-        var start = Weights.Random(SmallRuns.Key(run, number)["weights"]); var embed = start["embed"];
-        embed.Get("weight", [Small.Vocabulary, Small.Dim], t => embed.Rng["weight"].Normal(t.Span, (Real)0.6));
-        var model = SmallRuns.Train(run, $"recall-{name}-{number}", Small, Pairs, 2000, 32, 1e-2, mixer, start, number);
+        var model = SmallRuns.Train(run, $"recall-{name}-{number}", Small, Pairs, 2000, 32, 1e-2, mixer, SmallRuns.Embedded(run, number, Small), number);
         var memory = new Memory();
         using (Scope.NoGrad()) model.Forward(new int[Pairs.Length], 1, new Pass { Memory = memory });
         return (SmallRuns.Accuracy(model, SmallRuns.HeldOut(run, Pairs, 4, 64)), memory.Bytes);

@@ -91,11 +91,10 @@ public static class Cca
     {
         const int seen = Length / Group + Span; Mixer window = (_, c, w) => new SinkWindowAttention(c, w, 4, seen - 4), cores = (_, c, w) => new CcaAttention(c, w, Group, Span);
         var text = Text(run, 49); Batch[] rows = [.. SmallRuns.HeldOut(run, text, 4, 32)], filler = [.. SmallRuns.HeldOut(run, text, 16, 32).Select(b => text.Only(b, false))];
-        double Needles(Func<int, DecoderModel> of) => Mean(of, m => 100 * SmallRuns.Accuracy(m, rows.Select(b => text.Only(b, true)))); double Filler(Func<int, DecoderModel> of) => Mean(of, m => SmallRuns.Loss(m, filler));
+        double Needles(Func<int, DecoderModel> of) => SmallRuns.Mean(Models, of, m => 100 * SmallRuns.Accuracy(m, rows.Select(b => text.Only(b, true)))); double Filler(Func<int, DecoderModel> of) => SmallRuns.Mean(Models, of, m => SmallRuns.Loss(m, filler));
         DecoderModel Full(int i) => Dense(run, i); DecoderModel Sinks(int i) => Tuned(run, "sinks", i, window); DecoderModel Ours(int i) => run.Ablated ? Sinks(i) : Tuned(run, "cores", i, cores);
         double before = Needles(i => new(Small(run), Trained(run, i), (_, c, w) => Layer(run, Group, Span, c, w))), found = Needles(Ours), windowed = Needles(Sinks), averaged = Needles(i => Tuned(run, "mean", i, (_, c, w) => new CcaAttention(c, w, Group, Span, true)));
         return Evidence.All(Evidence.AtLeast(found - windowed, 25, "points", $"accuracy ({found:f1}; dense attention {Needles(Full):f1}, cores before fine-tuning {before:f1}) beyond sinks and window ({windowed:f1})"), Evidence.AtLeast(found - averaged, 3, "points", $"beyond averaged groups ({averaged:f1})"),
             Evidence.AtMost(Filler(Ours) / Filler(Full), 1.02, "", "filler loss over that of dense attention"));
     }
-    static double Mean(Func<int, DecoderModel> of, Func<DecoderModel, double> measure) => Enumerable.Range(0, Models).Average(i => measure(of(i)));
 }

@@ -65,7 +65,7 @@ public static class Gna
         var x = Trials.Draw(run.Rng["x"], [1, Heads, Side * Side, D]); var (queries, keys) = Flash.ScatteredTileSize;
         var grids = ((int, int)[])[.. from w in (int[])[16, 24, 32] from s in (int[])[1, 4, 8, 16] select (w, s)]; var made = grids.Select(g => new Neighbourhood(Square(run, g.Item1, g.Item2), TokenOrder.Tiles)).ToList();
         Action Timed(Func<Tensor> f) => () => { using var scope = Scope.NoGrad(); f(); };
-        double[] t = Trials.Fastest(run, 10, [Timed(() => Softmax.Fused<Plain, Everything, SoftmaxWeights>(x, x, x, new(), new(), new())), .. made.Select(g => Timed(() => Fused(x, g)))]);
+        double[] t = Trials.Fastest(run, 40, [Timed(() => Softmax.Fused<Plain, Everything, SoftmaxWeights>(x, x, x, new(), new(), new())), .. made.Select(g => Timed(() => Fused(x, g)))]);
         double[] measured = [.. t.Skip(1).Select(s => t[0] / s)], simulated = [.. made.Select(g => TileSimulator.InOrder(g, queries, keys).Bound)];
         double best = Enumerable.Range(0, 3).Min(w => measured.AsSpan(4 * w + 1, 3).ToArray().Max() / measured[4 * w]); string notes = string.Join(", ", grids.Select((g, i) => $"{g.Item1}/{g.Item2} {measured[i]:f1} of {simulated[i]:f1}"));
         return Evidence.All(Evidence.AtLeast(Trials.RankCorrelation(measured, simulated), 0.85, "", $"rank correlation ({notes})"), Evidence.AtLeast(measured[3] / 16, 0.6, "", "windows of 16 with stride 16, share of the bound"),

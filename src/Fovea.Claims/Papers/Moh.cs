@@ -54,7 +54,7 @@ public static class Moh
     [Claim("With three quarters of its heads it predicts to within 0.01 nats of all of them and of six fixed ones, mean of eight models")]
     public static Evidence Loss(ClaimRun run)
     {
-        var held = SmallRuns.HeldOut(run, Text, 16, 16).ToList(); double Of(Func<ClaimRun, int, DecoderModel> model) => Enumerable.Range(0, Models).Average(m => SmallRuns.Loss(model(run, m), held));
+        var held = SmallRuns.HeldOut(run, Text, 16, 16).ToList(); double Of(Func<ClaimRun, int, DecoderModel> model) => SmallRuns.Mean(Models, m => model(run, m), m => SmallRuns.Loss(m, held));
         double all = Of(All), six = Of(Six), moh = Of(Mixed);
         return Evidence.All(Evidence.AtMost(moh - all, 0.01, "nats", $"held-out loss beyond all heads ({all:f3})"), Evidence.AtMost(moh - six, 0.01, "nats", $"beyond six fixed heads ({six:f3})"));
     }

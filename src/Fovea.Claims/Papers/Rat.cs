@@ -74,6 +74,7 @@ static class Rat
     /// It fails on seed 2: there attention learns to copy motifs within the steps (0.875 nats) and chunks do not (1.330; the network 1.468). Other texts do not separate the three where they have learned, all on seed 12, nats below the
     /// network and times the loss of attention: motifs of one symbol 0.021 and 1.02 after 300 steps, −0.011 and 1.12 after 500, when attention knows the last three symbols; of two 0.005 and 1.03 after 400; of six 0.002 and 0.77 after 1,500
     /// steps of 8 rows (network and chunks copy alike, attention does not yet); bytes of grammar with recall lines −0.001 and 0.98, without 0.001 and 0.97 after 400. A recurrent state of 64 channels holds all that these ask for.
+    /// After 4,000 steps from embeddings of 0.6 (seed 33) attention is at 0.723 nats, the network at 0.834 and chunks at 0.849: the longer all learn, the less chunks are ahead of the network.
     /// </remarks>
     [Claim("with chunks of 16 it loses less than the recurrent network by at least 0.02 nats, and at most 1.06 times what attention loses")]
     static Evidence Quality(ClaimRun run)

@@ -25,7 +25,7 @@ public static class Rcmha
     }
     static long Parameters(string kind, ModelConfig c) { var w = Weights.Random(new Rng(1)); _ = new DecoderModel(c, w, Kind(kind)); return w.Count; }
     static Mixer Kind(string kind) => (_, c, w) => kind == "mha" ? new SoftmaxAttention(c, w) : new RcmhaAttention(c, w, convolve: kind != "rmha", relative: Relative(kind));
-    static double Mean(ClaimRun run, string kind, Func<DecoderModel, double> measure) => Enumerable.Range(0, kind == "mha" ? 1 : Models).Average(i => measure(SmallRuns.Train(run, $"rcmha-{kind}-{i}", Config(kind), Text, Steps, 16, 4e-3, Kind(kind), number: i)));
+    static double Mean(ClaimRun run, string kind, Func<DecoderModel, double> measure) => SmallRuns.Mean(kind == "mha" ? 1 : Models, i => SmallRuns.Train(run, $"rcmha-{kind}-{i}", Config(kind), Text, Steps, 16, 4e-3, Kind(kind), number: i), measure);
     static string Ours(ClaimRun run) => run.Ablated ? "mha" : "rcmha";
 
     [Claim("The fused scores are the shifted ones and those are gathered vector by vector, with gradients; token by token it gives what it gives at once, and later tokens change nothing", Quick = true)]

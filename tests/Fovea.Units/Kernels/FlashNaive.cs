@@ -8,6 +8,14 @@ readonly record struct Sliding(int Width) : IPattern
     public Cover Tile(int q0, int q1, int k0, int k1) => k0 > q1 || q0 - k1 >= Width ? Cover.None : k1 <= q0 && q1 - k0 < Width ? Cover.All : Cover.Mixed;
 }
 
+/// <summary>Keys side by side around a query.</summary>
+readonly record struct Near(int Back, int Ahead) : IRangePattern
+{
+    public (int First, int End) Range(int query) => (query - Back, query + Ahead + 1);
+    public bool Allows(int query, int key) => key >= query - Back && key <= query + Ahead;
+    public Cover Tile(int q0, int q1, int k0, int k1) => k0 > q1 + Ahead || k1 < q0 - Back ? Cover.None : Cover.Mixed;
+}
+
 /// <summary>Every second stripe of 40 keys, and nothing at all for every fifth query: leaves holes between tiles, and empty rows.</summary>
 readonly record struct Stripes : IPattern
 {

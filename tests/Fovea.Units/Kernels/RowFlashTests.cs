@@ -62,13 +62,6 @@ public class RowFlashTests
         Holds(n, n, 2, 1, new Everything(), new SoftplusWeights(0), s => Softplus(s, 0));
     }
 
-    readonly record struct Near(int Back, int Ahead) : IRangePattern
-    {
-        public (int First, int End) Range(int query) => (query - Back, query + Ahead + 1);
-        public bool Allows(int query, int key) => key >= query - Back && key <= query + Ahead;
-        public Cover Tile(int q0, int q1, int k0, int k1) => k0 > q1 + Ahead || k1 < q0 - Back ? Cover.None : Cover.Mixed;
-    }
-
     [Theory, InlineData(0, 0), InlineData(3, 2), InlineData(40, 0), InlineData(100, 70), InlineData(-5, 60)]
     public void Queries_may_see_any_range_of_keys(int back, int ahead)
     {

@@ -1,0 +1,130 @@
+using System.Runtime.CompilerServices;
+namespace Fovea.Kernels;
+
+/// <summary>
+/// Attention where each query sees few keys, which stand side by side (<see cref="IRangePattern"/>): sliding windows. A task is some hundred queries of all heads that share their keys: these are turned into tiles once,
+/// which stay in the second cache. What a block of queries sees is one step of the online softmax, as far as there is room; a tile of keys stays in the first cache while the groups of queries that see any of it pass
+/// over it, and weights are multiplied with the values from the first key to the last that their group sees, wherever tiles begin.
+/// </summary>
+readonly unsafe struct RangesForward<TScore, TPattern, TWeights>(AttentionSize s, FlashView<TPattern> view, int widest, TScore score, Real* q, Real* k, Real* v, Real* o, Real* lse, long* work) : IWide
+    where TScore : struct, IScore where TPattern : struct, IPattern where TWeights : struct, INormaliser
+{
+    readonly AttentionSize s = s; readonly FlashView<TPattern> view = view; readonly TScore score = score; readonly int widest = widest;
+    readonly Real* q = q, k = k, v = v, o = o, lse = lse; readonly long* work = work;
+    static bool Soft => typeof(TWeights) == typeof(SoftmaxWeights);
+    /// <summary>Queries of a block, and places of one step at most.</summary>
+    const int Rows = 36, Window = 2048;
+
+    public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct
+    {
+        // Keys are packed for this many queries and what they see besides: some times as much as one of them does.
+        int wide = 2 * TLanes.Count, heads = s.Batch * s.KvHeads, padded = (s.ValueDim + wide - 1) / wide * wide, rows = Math.Clamp(4 * widest / Rows, 4, 28) * Rows, tasks = (s.Queries + rows - 1) / rows;
+        Threads.For(checked(tasks * heads), 1, new Tasks<TLanes, V>(this, padded, rows, tasks));
+    }
+
+    readonly struct Tasks<TLanes, V>(RangesForward<TScore, TPattern, TWeights> f, int padded, int rows, int tasks) : IRows where TLanes : struct, ILanes<V> where V : struct
+    {
+        static int Wide => 2 * TLanes.Count;
+
+        /// <summary>The temporary memory of a block: scaled queries, results that are not yet divided, running maxima and sums, scores; keys [Low, High) that each row sees, and [Begin, End) that any of a group does.</summary>
+        readonly struct Memory
+        {
+            public readonly Real* Q, Acc, Max, Sum, S; public readonly int* Low, High, Begin, End; public readonly int Places; public nint Stride => Places + 16;
+
+            public Memory(Scratch scratch, in AttentionSize s, int widest, int padded)
+            {
+                Places = (Math.Min(Window, widest + Rows) + 2 * Wide) / Wide * Wide;
+                Q = scratch.Take((long)Rows * s.Dim); Acc = scratch.Take((long)Rows * padded); Max = scratch.Take(Rows); Sum = scratch.Take(Rows); S = scratch.Take(Rows * Stride);
+                Low = scratch.TakeInts(Rows); High = scratch.TakeInts(Rows); Begin = scratch.TakeInts(Rows); End = scratch.TakeInts(Rows);
+            }
+        }
+
+        public void Run(int from, int to)
+        {
+            long done = 0; var s = f.s;
+            for (int x = from; x < to; x++)
+            {
+                using var scratch = Scratch.Open();
+                int kv = x / tasks, first = x % tasks * rows, last = Math.Min(s.Queries, first + rows), low = int.MaxValue, high = 0; var m = new Memory(scratch, s, f.widest, padded);
+                for (int i = first; i < last; i++) if (f.view.Range(i, s.Keys) is var (l, h) && l < h) (low, high) = (Math.Min(low, l), Math.Max(high, h));
+                int origin = high == 0 ? 0 : low / Wide * Wide; Real* keys = scratch.Take((long)Math.Max(0, (high - origin + Wide - 1) / Wide) * Wide * s.Dim);
+                for (int at = origin; at < high; at += Wide) Pack.Transposed(f.k + ((long)kv * s.KeyRows + at) * s.Dim, s.Dim, Math.Min(Wide, s.Keys - at), s.Dim, keys + (long)(at - origin) * s.Dim, Wide);
+                Real* values = f.v + (long)kv * s.KeyRows * s.ValueDim;
+                if (padded != s.ValueDim)
+                {
+                    Real* wider = scratch.Take((long)Math.Max(0, high - origin) * padded);
+                    for (int at = origin; at < high; at++) FlashRows.Scale<TLanes, V>(values + (long)at * s.ValueDim, 1, wider + (long)(at - origin) * padded, s.ValueDim, padded);
+                    values = wider - (long)origin * padded;
+                }
+                for (int h = 0; h < s.Group; h++)
+                    for (int row = first; row < last; row += Rows) done += Block(m, kv * s.Group + h, row, Math.Min(last, row + Rows), keys - (long)origin * s.Dim, values);
+            }
+            Interlocked.Add(ref *f.work, done);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        long Block(in Memory m, int head, int first, int last, Real* keys, Real* value)
+        {
+            var s = f.s; int n = last - first, tall = Micro.Rows<V>(), groups = (n + tall - 1) / tall, from = int.MaxValue, to = 0; long query = (long)head * s.Queries + first, done = 0; nint stride = m.Stride;
+            FlashRows.Scale<TLanes, V>(f.q + query * s.Dim, s.Scale, m.Q, n * s.Dim, n * s.Dim);
+            new Span<Real>(m.Acc, n * padded).Clear(); new Span<Real>(m.Sum, n).Clear(); new Span<Real>(m.Max, n).Fill(Real.NegativeInfinity);
+            for (int g = 0; g < groups; g++)
+            {
+                (m.Begin[g], m.End[g]) = (int.MaxValue, 0);
+                for (int r = g * tall; r < Math.Min(n, (g + 1) * tall); r++)
+                {
+                    (m.Low[r], m.High[r]) = f.view.Range(first + r, s.Keys);
+                    if (m.Low[r] < m.High[r]) (m.Begin[g], m.End[g]) = (Math.Min(m.Begin[g], m.Low[r]), Math.Max(m.End[g], m.High[r]));
+                }
+                (from, to) = (Math.Min(from, m.Begin[g]), Math.Max(to, m.End[g]));
+            }
+            for (int origin = from / Wide * Wide; origin < to; origin += m.Places)
+            {
+                int stop = Math.Min(origin + m.Places, (to + Wide - 1) / Wide * Wide);
+                for (int x = origin; x < stop; x += Wide)
+                {
+                    int a = 0, b = groups;
+                    while (a < b && !(m.Begin[a] < x + Wide && m.End[a] > x)) a++;
+                    while (a < b && !(m.Begin[b - 1] < x + Wide && m.End[b - 1] > x)) b--;
+                    if (a == b) continue;
+                    int rows = Math.Min(n, b * tall) - a * tall;
+                    Micro.Column<TLanes, V>(m.Q + (nint)a * tall * s.Dim, s.Dim, 1, rows, keys + (nint)x * s.Dim, Wide, m.S + a * tall * stride + x - origin, stride, s.Dim, false);
+                    done += (long)rows * Wide * s.Dim;
+                }
+                for (int g = 0; g < groups; g++)
+                {
+                    int start = Math.Max(m.Begin[g], origin) / Wide * Wide, width = (Math.Min(m.End[g], stop) + Wide - 1) / Wide * Wide - start;
+                    for (int r = g * tall; r < Math.Min(n, (g + 1) * tall) && width > 0; r++) Weights(m, m.S + r * stride + start - origin, head, first + r, r, start, width);
+                }
+                for (int c = 0; c < padded; c += Wide)
+                    for (int g = 0; g < groups; g++)
+                    {
+                        int start = Math.Max(m.Begin[g], origin), count = Math.Min(m.End[g], stop) - start, rows = Math.Min(tall, n - g * tall);
+                        if (count <= 0) continue;
+                        Micro.Column<TLanes, V>(m.S + g * tall * stride + start - origin, stride, 1, rows, value + (nint)start * padded + c, padded, m.Acc + (nint)g * tall * padded + c, padded, count, true);
+                        done += (long)rows * Math.Min(Wide, s.ValueDim - c) * count;
+                    }
+            }
+            for (int r = 0; r < n; r++)
+            {
+                Real* o = f.o + (query + r) * s.ValueDim;
+                if (Soft) FlashRows.Finish<TLanes, V>(m.Acc + (nint)r * padded, m.Max[r], m.Sum[r], o, s.ValueDim, f.lse + query + r);
+                else new Span<Real>(m.Acc + (nint)r * padded, s.ValueDim).CopyTo(new(o, s.ValueDim));
+            }
+            return done;
+        }
+
+        // Raw scores of one query for width keys from start on become weights, and what it has gathered so far is brought to their scale.
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        void Weights(in Memory m, Real* row, int head, int query, int r, int start, int width)
+        {
+            int low = Math.Clamp(m.Low[r] - start, 0, width), high = Math.Clamp(m.High[r] - start, low, width); Real* acc = m.Acc + (nint)r * padded;
+            if (low == high) { new Span<Real>(row, width).Clear(); return; }
+            if (typeof(TScore) != typeof(Plain)) f.score.Row(new(row + low, high - low), head % f.s.Heads, f.view.At(query), start + low);
+            new Span<Real>(row, low).Fill(Real.NegativeInfinity); new Span<Real>(row + high, width - high).Fill(Real.NegativeInfinity);
+            if (!Soft) { TWeights.Weights(new(row, width)); return; }
+            bool fresh = Real.IsNegativeInfinity(m.Max[r]); Real keep = FlashRows.Online<TLanes, V>(row, width, ref m.Max[r], ref m.Sum[r]);
+            if (!fresh && keep != 1) FlashRows.Scale<TLanes, V>(acc, keep, acc, padded, padded);
+        }
+    }
+}
