@@ -18,6 +18,7 @@ readonly unsafe struct FlashBackward<TScore, TPattern, TWeights>(AttentionSize s
     public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct
     {
         if (view.Lines(s.Keys) is { } lines) { new LinesBackward<TScore, TWeights>(s, lines, score, learned, data, work).Run<TLanes, V>(); return; }
+        if (view.Narrow(s.Keys) is > 0 and int widest) { new RangesBackward<TScore, TPattern, TWeights>(s, view, widest, score, learned, data, work).Run<TLanes, V>(); return; }
         int heads = s.Batch * s.KvHeads; long rows = (long)s.Batch * s.Heads * s.Queries;
         // Learned scores are promised one thread per head.
         int wanted = learned is not null ? 1 : Math.Clamp(32 / heads, 1, Math.Max(1, s.Keys / 512));

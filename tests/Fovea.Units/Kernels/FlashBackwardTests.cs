@@ -59,12 +59,18 @@ public sealed class FlashBackwardTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public void A_learned_score_is_asked_for_seen_pairs_only_and_gets_their_gradients(bool gaps)
+    public void A_learned_score_is_asked_for_seen_pairs_only_and_gets_their_gradients(bool gaps) => Learned(new Sliding(Reach), gaps);
+
+    [Fact]
+    public void So_it_is_where_keys_stand_side_by_side() => Learned(new Near(Reach - 1, 0), false);
+
+    const int Reach = 40;
+    static void Learned<TPattern>(TPattern pattern, bool gaps) where TPattern : struct, IPattern
     {
-        const int B = 2, H = 3, N = 90, Reach = 40;
+        const int B = 2, H = 3, N = 90;
         Real[] a = GemmTests.Numbers(H * Reach, 21), b = GemmTests.Numbers(H * Reach, 22); double[] da = new double[B * H * Reach], db = new double[B * H * Reach];
         int[] positions = gaps ? [.. Enumerable.Range(0, N).Select(j => j + j / 5)] : [];
-        var c = new FlashCase<Table, Sliding, SoftmaxWeights>(new AttentionSize(B, H, 1, N, N, 8, 8), new(a, b, da, db, H, Reach), new(Reach)) { Offset = 5, Positions = positions };
+        var c = new FlashCase<Table, TPattern, SoftmaxWeights>(new AttentionSize(B, H, 1, N, N, 8, 8), new(a, b, da, db, H, Reach), pattern) { Offset = 5, Positions = positions };
         c.Agrees(); c.AgreesInGradients();
         // Each of a and b moved alone, in float64 by the chain rule of the logits: d/db of Σ dO·O.
         Array.Clear(da); Array.Clear(db); c.RunGradients();
