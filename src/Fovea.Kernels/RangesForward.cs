@@ -48,7 +48,11 @@ readonly unsafe struct RangesForward<TScore, TPattern, TWeights>(AttentionSize s
                 int kv = x / tasks, first = x % tasks * rows, last = Math.Min(s.Queries, first + rows), low = int.MaxValue, high = 0; var m = new Memory(scratch, s, f.widest, padded);
                 for (int i = first; i < last; i++) if (f.view.Range(i, s.Keys) is var (l, h) && l < h) (low, high) = (Math.Min(low, l), Math.Max(high, h));
                 int origin = high == 0 ? 0 : low / Wide * Wide; Real* keys = scratch.Take((long)Math.Max(0, (high - origin + Wide - 1) / Wide) * Wide * s.Dim);
-                for (int at = origin; at < high; at += Wide) Pack.Transposed(f.k + ((long)kv * s.KeyRows + at) * s.Dim, s.Dim, Math.Min(Wide, s.Keys - at), s.Dim, keys + (long)(at - origin) * s.Dim, Wide);
+                for (int at = origin; at < high; at += Wide)
+                {
+                    LinesWindow.Ahead(f.k + ((long)kv * s.KeyRows + at + Wide) * s.Dim, s.Dim, Math.Clamp(s.Keys - at - Wide, 0, Wide));
+                    Pack.Transposed(f.k + ((long)kv * s.KeyRows + at) * s.Dim, s.Dim, Math.Min(Wide, s.Keys - at), s.Dim, keys + (long)(at - origin) * s.Dim, Wide);
+                }
                 Real* values = f.v + (long)kv * s.KeyRows * s.ValueDim;
                 if (padded != s.ValueDim)
                 {
@@ -57,16 +61,18 @@ readonly unsafe struct RangesForward<TScore, TPattern, TWeights>(AttentionSize s
                     values = wider - (long)origin * padded;
                 }
                 for (int h = 0; h < s.Group; h++)
-                    for (int row = first; row < last; row += Rows) done += Block(m, kv * s.Group + h, row, Math.Min(last, row + Rows), keys - (long)origin * s.Dim, values);
+                    for (int row = first; row < last; row += Rows) done += Block(m, kv * s.Group + h, row, Math.Min(last, row + Rows), keys - (long)origin * s.Dim, values, high);
             }
             Interlocked.Add(ref *f.work, done);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        long Block(in Memory m, int head, int first, int last, Real* keys, Real* value)
+        long Block(in Memory m, int head, int first, int last, Real* keys, Real* value, int ahead)
         {
             var s = f.s; int n = last - first, tall = Micro.Rows<V>(), groups = (n + tall - 1) / tall, from = int.MaxValue, to = 0; long query = (long)head * s.Queries + first, done = 0; nint stride = m.Stride;
             FlashRows.Scale<TLanes, V>(f.q + query * s.Dim, s.Scale, m.Q, n * s.Dim, n * s.Dim);
+            // What the next block will read, and where results will be written.
+            LinesWindow.Ahead(f.o + query * s.ValueDim, s.ValueDim, n); LinesWindow.Ahead(f.q + (query + n) * s.Dim, s.Dim, Math.Min(Rows, s.Queries - last));
             new Span<Real>(m.Acc, n * padded).Clear(); new Span<Real>(m.Sum, n).Clear(); new Span<Real>(m.Max, n).Fill(Real.NegativeInfinity);
             for (int g = 0; g < groups; g++)
             {
@@ -78,6 +84,7 @@ readonly unsafe struct RangesForward<TScore, TPattern, TWeights>(AttentionSize s
                 }
                 (from, to) = (Math.Min(from, m.Begin[g]), Math.Max(to, m.End[g]));
             }
+            LinesWindow.Ahead(value + (nint)to * padded, padded, Math.Clamp(ahead - to, 0, Rows));
             for (int origin = from / Wide * Wide; origin < to; origin += m.Places)
             {
                 int stop = Math.Min(origin + m.Places, (to + Wide - 1) / Wide * Wide);
