@@ -18,14 +18,13 @@ static class PapersCommand
 
     static Command List(Terminal terminal, Option<string> evidence)
     {
-        var family = new Option<string?>("--family") { Description = "Only this family." };
+        var family = FamilyOption("Only this family.");
         var json = Output.JsonOption();
         var command = new Command("list", "The paper table.") { family, json };
         command.SetAction(p =>
         {
             var catalogue = Catalogue.Open(); var index = Index(catalogue); var store = EvidenceStore.Over(p.GetValue(evidence));
-            string? only = p.GetValue(family);
-            if (only is not null && !catalogue.Families.Contains(only)) throw new UsageException($"--family {only}: expected one of {string.Join(", ", catalogue.Families)}");
+            string? only = Family(catalogue, p.GetValue(family));
             var rows = index.Papers.Where(c => only is null || c.Paper.Family == only).Select(c => (c.Paper, Status: Name(PaperIndex.StatusOf(c, store)))).ToList();
             if (p.GetValue(json)) Output.Json(terminal, new JsonArray([.. rows.Select(r => Head(r.Paper, r.Status))]));
             else
@@ -37,6 +36,9 @@ static class PapersCommand
         });
         return command;
     }
+
+    static Option<string?> FamilyOption(string what) => new("--family") { Description = what };
+    static string? Family(Catalogue catalogue, string? name) => name is null || catalogue.Families.Contains(name) ? name : throw new UsageException($"--family {name}: expected one of {string.Join(", ", catalogue.Families)}");
 
     static Command Show(Terminal terminal, Option<string> evidence)
     {
@@ -90,20 +92,25 @@ static class PapersCommand
     {
         var ids = new Argument<string[]>("ids") { Description = "Papers to run.", Arity = ArgumentArity.ZeroOrMore };
         var all = new Option<bool>("--all") { Description = "Every paper that has claims." };
+        var family = FamilyOption("Every paper of this family that has claims.");
         var seed = Output.SeedOption();
         var ablated = new Option<bool>("--ablated") { Description = "Take the idea away: a claim of each paper must then fail, so success and failure change places." };
         var quick = new Option<bool>("--quick") { Description = "Only claims that take seconds; writes no evidence." };
+        var resume = new Option<bool>("--resume") { Description = "Go on with a run that was cut off: results that this build has already written for this seed are read and not measured again." };
         var cache = new Option<string?>("--cache") { Description = "Folder for trained weights that claims share.", DefaultValueFactory = _ => Path.Combine(CacheRoot(), "fovea", "fixtures") };
         var json = Output.JsonOption();
-        var command = new Command("run", "Runs claims; exit code 1 if one does not hold.") { ids, all, seed, ablated, quick, cache, json };
+        var command = new Command("run", "Runs claims; exit code 1 if one does not hold.") { ids, all, family, seed, ablated, quick, resume, cache, json };
         command.SetAction(p =>
         {
             var catalogue = Catalogue.Open(); var index = Index(catalogue);
             var asked = p.GetValue(ids) ?? [];
-            if (asked.Length > 0 == p.GetValue(all)) throw new UsageException("papers run: expected either ids or --all");
-            var papers = p.GetValue(all) ? index.Papers.Where(c => c.Claims.Count > 0).ToList() : [.. asked.Select(id => index[Find(catalogue, id).Id]).Distinct()];
+            string? only = Family(catalogue, p.GetValue(family));
+            if ((asked.Length > 0 ? 1 : 0) + (p.GetValue(all) ? 1 : 0) + (only is null ? 0 : 1) != 1) throw new UsageException("papers run: expected either ids or --all or --family");
+            if (p.GetValue(quick) && p.GetValue(resume)) throw new UsageException("--resume: a quick run writes nothing to go on with");
+            var papers = asked.Length == 0 ? index.Papers.Where(c => c.Claims.Count > 0 && (only is null || c.Paper.Family == only)).ToList() : [.. asked.Select(id => index[Find(catalogue, id).Id]).Distinct()];
+            if (papers.Count == 0) throw new UsageException($"--family {only}: none of its papers has claims yet");
             if (papers.FirstOrDefault(c => c.Claims.Count == 0) is { } none) throw new UsageException($"'{none.Paper.Id}' has no claims yet; 'fovea papers list' shows what each paper has");
-            return Run(terminal, papers, p.GetValue(seed), p.GetValue(ablated), p.GetValue(quick), p.GetValue(quick) ? null : EvidenceStore.Over(p.GetValue(evidence)), new Fixtures(p.GetValue(cache)), p.GetValue(json));
+            return Run(terminal, papers, p.GetValue(seed), p.GetValue(ablated), p.GetValue(quick), p.GetValue(quick) ? null : EvidenceStore.Over(p.GetValue(evidence)), p.GetValue(resume), new Fixtures(p.GetValue(cache)), p.GetValue(json));
         });
         return command;
     }
@@ -111,13 +118,14 @@ static class PapersCommand
     // The folder need not exist yet; without a home there is still the temporary folder.
     static string CacheRoot() => Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.DoNotVerify) is { Length: > 0 } home ? home : Path.GetTempPath();
 
-    static int Run(Terminal terminal, IReadOnlyList<PaperCode> papers, int seed, bool ablated, bool quick, EvidenceStore? store, Fixtures fixtures, bool json)
+    static int Run(Terminal terminal, IReadOnlyList<PaperCode> papers, int seed, bool ablated, bool quick, EvidenceStore? store, bool resume, Fixtures fixtures, bool json)
     {
         var runner = new ClaimRunner(fixtures); var runs = new List<PaperRun>();
         using (var line = new ProgressLine(terminal))
             foreach (var paper in papers)
             {
                 if (quick && !paper.Claims.Any(c => c.Quick)) continue;
+                if (resume && store?.Read(paper.Paper.Id).Runs.FirstOrDefault(r => (r.Seed, r.Ablated, r.Commit) == (seed, ablated, ClaimRunner.Commit)) is { } before) { runs.Add(before); continue; }
                 var run = runner.Run(paper, seed, ablated, quick, new Now(what => line.Show(what, runs.Count / (double)papers.Count)), terminal.Cancel);
                 store?.Add(run);
                 runs.Add(run);

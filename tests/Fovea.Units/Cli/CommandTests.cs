@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Fovea.Claims;
 using Fovea.Mechanisms;
 namespace Fovea.Units;
 
@@ -58,6 +59,24 @@ public class CommandTests
     {
         var run = CliRun.Of("papers", "run", "--all", "--quick", "--json");
         Assert.Equal(0, run.Code); Assert.IsType<JsonArray>(run.Json);
+    }
+
+    [Fact]
+    public void A_run_of_a_family_that_was_cut_off_goes_on()
+    {
+        string folder = CliRun.Folder(); var store = new EvidenceStore(folder); string[] family = [.. Catalogue.Open().Papers.Where(p => p.Family == "sequence").Select(p => p.Id)];
+        void Write(string id, bool ablated, string commit) => store.Add(new(id, 5, ablated, !ablated, 1234.5, commit, "", []));
+        CliRun Run(CancellationToken cancel, params string[] more) => CliRun.Of(cancel, ["papers", "run", "--family", "sequence", "--seed", "5", "--resume", "--evidence", folder, "--cache", folder, "--json", .. more]);
+        foreach (string id in family) { Write(id, false, ClaimRunner.Commit); Write(id, true, ClaimRunner.Commit); }
+        foreach (var run in new[] { Run(default), Run(default, "--ablated") })
+        {
+            Assert.Equal(0, run.Code); Assert.Equal(family.Order(StringComparer.Ordinal), run.Json.AsArray().Select(r => (string)r!["id"]!).Order(StringComparer.Ordinal));
+            Assert.All(run.Json.AsArray(), r => Assert.Equal(1234.5, (double)r!["seconds"]!));
+        }
+        // What another build has written is measured again: this run is cut off at once.
+        Write(family[0], false, "another");
+        using var cut = new CancellationTokenSource(); cut.Cancel();
+        Assert.NotEqual(0, Run(cut.Token).Code);
     }
 
     [Fact]
