@@ -18,8 +18,8 @@ readonly unsafe struct RangesBackward<TScore, TPattern, TWeights>(AttentionSize 
     public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct
     {
         int wide = 2 * TLanes.Count, heads = s.Batch * s.KvHeads, d = (s.Dim + wide - 1) / wide * wide, e = (s.ValueDim + wide - 1) / wide * wide;
-        // Learned scores are promised one thread per head.
-        int rows = learned is not null ? s.Queries : Math.Clamp(4 * widest / Rows, 2, 14) * Rows, tasks = (s.Queries + rows - 1) / rows;
+        // Learned scores are promised one thread per head. Otherwise sixteen tasks or more, where they do not become much shorter than what a query sees; not as many as there are threads, on which sums must not depend.
+        int rows = learned is not null ? s.Queries : (int)Math.Clamp(Math.Max(widest / 2, Math.Min(4L * widest, (long)s.Queries * heads / 16)) / Rows, 2, 14) * Rows, tasks = (s.Queries + rows - 1) / rows;
         using var scratch = Scratch.Open();
         Part* parts = (Part*)scratch.TakeInts((long)(tasks + 1) * sizeof(Part) / sizeof(int)); long all = 0;
         for (int x = 0; x < tasks; x++)

@@ -17,8 +17,9 @@ readonly unsafe struct RangesForward<TScore, TPattern, TWeights>(AttentionSize s
 
     public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct
     {
-        // Keys are packed for this many queries and what they see besides: some times as much as one of them does.
-        int wide = 2 * TLanes.Count, heads = s.Batch * s.KvHeads, padded = (s.ValueDim + wide - 1) / wide * wide, rows = Math.Clamp(4 * widest / Rows, 4, 28) * Rows, tasks = (s.Queries + rows - 1) / rows;
+        int wide = 2 * TLanes.Count, heads = s.Batch * s.KvHeads, padded = (s.ValueDim + wide - 1) / wide * wide;
+        // Keys are packed for this many queries and what they see besides: some times as much as one of them does, or less where there would be too few tasks for all threads.
+        int rows = (int)Math.Clamp(Math.Min(4L * widest, (long)s.Queries * heads / (4 * Threads.Max)) / Rows, 4, 28) * Rows, tasks = (s.Queries + rows - 1) / rows;
         Threads.For(checked(tasks * heads), 1, new Tasks<TLanes, V>(this, padded, rows, tasks));
     }
 
