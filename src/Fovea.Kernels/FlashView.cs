@@ -90,6 +90,14 @@ readonly unsafe struct FlashView<TPattern>(int queries, int queryOffset, int* po
         return (Math.Clamp(low, 0, keys), Math.Clamp(high, 0, keys));
     }
 
+    /// <summary>The keys from the first to the last that any of these queries sees, as <see cref="Range"/> tells; (0, 0) if there are none.</summary>
+    public (int Low, int High) Extent(int first, int last, int keys)
+    {
+        int low = int.MaxValue, high = 0;
+        for (int i = first; i < last; i++) if (Range(i, keys) is var (l, h) && l < h) (low, high) = (Math.Min(low, l), Math.Max(high, h));
+        return high == 0 ? (0, 0) : (low, high);
+    }
+
     /// <summary>The largest number of keys that a query sees, if these stand side by side and are at most half of all; 0 otherwise.</summary>
     public int Narrow(int keys)
     {

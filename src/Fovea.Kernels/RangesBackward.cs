@@ -24,9 +24,8 @@ readonly unsafe struct RangesBackward<TScore, TPattern, TWeights>(AttentionSize 
         Part* parts = (Part*)scratch.TakeInts((long)(tasks + 1) * sizeof(Part) / sizeof(int)); long all = 0;
         for (int x = 0; x < tasks; x++)
         {
-            int low = int.MaxValue, high = 0;
-            for (int i = x * rows; i < Math.Min(s.Queries, (x + 1) * rows); i++) if (view.Range(i, s.Keys) is var (l, h) && l < h) (low, high) = (Math.Min(low, l), Math.Max(high, h));
-            parts[x] = high == 0 ? new(all, 0, 0) : new(all, low / wide * wide, high); all += parts[x].Keys;
+            var (low, high) = view.Extent(x * rows, Math.Min(s.Queries, (x + 1) * rows), s.Keys);
+            parts[x] = new(all, low / wide * wide, high); all += parts[x].Keys;
         }
         Real* dk = scratch.Take(heads * all * d), dv = scratch.Take(heads * all * e); int blocks = (s.Keys + Joined - 1) / Joined;
         Threads.For(checked(heads * tasks), 1, new Tasks<TLanes, V>(this, d, e, rows, tasks, parts, all, dk, dv));
@@ -59,17 +58,17 @@ readonly unsafe struct RangesBackward<TScore, TPattern, TWeights>(AttentionSize 
         static int Tall => Micro.Rows<V>();
         static int Wide => 2 * TLanes.Count;
 
-        /// <summary>The temporary memory of a block: queries and dO as rows and in panels, dQ, what is known of each row; P and dS of one window; keys [Low, High) that each row sees, and [Begin, End) that any of a group does.</summary>
+        /// <summary>The temporary memory of a block: queries and dO as rows and in panels, dQ, what is known of each row; P and dS of one window; what each row and each group sees.</summary>
         readonly struct Memory
         {
-            public readonly int Places; public readonly nint Stride; public readonly int* Low, High, Begin, End;
+            public readonly int Places; public readonly nint Stride; public readonly RangeGroups Ranges;
             public readonly Real* Q, QP, DQ, DO, DOP, Delta, Lse, P, G, Raw;
 
             public Memory(Scratch scratch, int widest, int d, int e)
             {
                 Places = (Math.Min(Window, widest + Rows) + 2 * Wide) / Wide * Wide; Stride = Places + 16;
                 Q = scratch.Take(Rows * d); QP = scratch.Take(Rows * d); DQ = scratch.Take(Rows * d); DO = scratch.Take(Rows * e); DOP = scratch.Take(Rows * e); Delta = scratch.Take(Rows); Lse = scratch.Take(Rows);
-                P = scratch.Take(Rows * Stride); G = scratch.Take(Rows * Stride); Raw = scratch.Take(Places); Low = scratch.TakeInts(Rows); High = scratch.TakeInts(Rows); Begin = scratch.TakeInts(Rows); End = scratch.TakeInts(Rows);
+                P = scratch.Take(Rows * Stride); G = scratch.Take(Rows * Stride); Raw = scratch.Take(Places); Ranges = new(scratch, Rows);
             }
         }
 
@@ -113,21 +112,18 @@ readonly unsafe struct RangesBackward<TScore, TPattern, TWeights>(AttentionSize 
         // Its queries; → the keys [from, to) that any of them sees.
         (int From, int To) Open(in Memory m, int head, int first, int n)
         {
-            var s = f.s; int from = int.MaxValue, to = 0;
+            var s = f.s;
             for (int r = 0; r < n; r++)
             {
-                long row = (long)head * s.Queries + first + r; Real* grad = f.data.DO + row * s.ValueDim; int g = r / Tall;
+                long row = (long)head * s.Queries + first + r; Real* grad = f.data.DO + row * s.ValueDim;
                 FlashRows.Scale<TLanes, V>(f.data.Q + row * s.Dim, s.Scale, m.Q + (nint)r * d, s.Dim, d); FlashRows.Scale<TLanes, V>(grad, 1, m.DO + (nint)r * e, s.ValueDim, e);
-                if (r % Tall == 0) (m.Begin[g], m.End[g]) = (int.MaxValue, 0);
-                (m.Low[r], m.High[r]) = f.view.Range(first + r, s.Keys);
-                if (m.Low[r] < m.High[r]) (m.Begin[g], m.End[g], from, to) = (Math.Min(m.Begin[g], m.Low[r]), Math.Max(m.End[g], m.High[r]), Math.Min(from, m.Low[r]), Math.Max(to, m.High[r]));
                 if (!Soft) continue;
                 m.Lse[r] = f.data.Lse[row];
                 m.Delta[r] = RowProduct.Dot<TLanes, V>(grad, f.data.O + row * s.ValueDim, s.ValueDim) - (f.data.DLse is null ? 0 : f.data.DLse[row]);
             }
             Pack.Panels<TLanes, V>(m.Q, d, d, n, m.QP, n); Pack.Panels<TLanes, V>(m.DO, e, e, n, m.DOP, n);
             new Span<Real>(m.DQ, n * d).Clear();
-            return (from, to);
+            return m.Ranges.Open(f.view, first, n, s.Keys, Tall);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -139,7 +135,7 @@ readonly unsafe struct RangesBackward<TScore, TPattern, TWeights>(AttentionSize 
                 int stop = Math.Min(origin + m.Places, (to + Wide - 1) / Wide * Wide);
                 for (int x = origin; x < stop; x += Wide)
                 {
-                    if (!Seen(m, groups, x, n, out int row, out int count)) continue;
+                    if (!m.Ranges.Seen(x, Wide, n, Tall, out int row, out int count)) continue;
                     nint at = row * stride + x - origin;
                     Micro.Column<TLanes, V>(m.Q + (nint)row * d, d, 1, count, packed.KT + (nint)x * s.Dim, Wide, m.P + at, stride, s.Dim, false);
                     Micro.Column<TLanes, V>(m.DO + (nint)row * e, e, 1, count, packed.VT + (nint)x * s.ValueDim, Wide, m.G + at, stride, s.ValueDim, false);
@@ -148,7 +144,7 @@ readonly unsafe struct RangesBackward<TScore, TPattern, TWeights>(AttentionSize 
                 for (int r = 0; r < n; r++) Weights(m, head, first + r, r, origin, stop - origin);
                 for (int x = origin; x < stop; x += Wide)
                 {
-                    if (!Seen(m, groups, x, n, out int row, out int count)) continue;
+                    if (!m.Ranges.Seen(x, Wide, n, Tall, out int row, out int count)) continue;
                     int key = Math.Max(x, from), keys = Math.Min(x + Wide, to) - key; nint at = row * stride + key - origin;
                     for (int c = 0; c < e; c += Wide) Micro.Column<TLanes, V>(m.P + at, 1, stride, keys, m.DOP + (nint)c * n + (nint)row * Wide, Wide, dv + (nint)key * e + c, e, count, true);
                     for (int c = 0; c < d; c += Wide) Micro.Column<TLanes, V>(m.G + at, 1, stride, keys, m.QP + (nint)c * n + (nint)row * Wide, Wide, dk + (nint)key * d + c, d, count, true);
@@ -157,7 +153,7 @@ readonly unsafe struct RangesBackward<TScore, TPattern, TWeights>(AttentionSize 
                 for (int c = 0; c < d; c += Wide)
                     for (int g = 0; g < groups; g++)
                     {
-                        int start = Math.Max(m.Begin[g], origin), count = Math.Min(m.End[g], stop) - start, height = Math.Min(Tall, n - g * Tall);
+                        int start = Math.Max(m.Ranges.Begin[g], origin), count = Math.Min(m.Ranges.End[g], stop) - start, height = Math.Min(Tall, n - g * Tall);
                         if (count <= 0) continue;
                         Micro.Column<TLanes, V>(m.G + g * Tall * stride + start - origin, stride, 1, height, packed.K + (nint)start * d + c, d, m.DQ + (nint)g * Tall * d + c, d, count, true);
                         done += (long)height * count * Math.Min(Wide, s.Dim - c);
@@ -167,21 +163,11 @@ readonly unsafe struct RangesBackward<TScore, TPattern, TWeights>(AttentionSize 
             return done;
         }
 
-        // The rows from the first to the last group that sees any of a tile.
-        bool Seen(in Memory m, int groups, int tile, int n, out int row, out int count)
-        {
-            int a = 0, b = groups;
-            while (a < b && !(m.Begin[a] < tile + Wide && m.End[a] > tile)) a++;
-            while (a < b && !(m.Begin[b - 1] < tile + Wide && m.End[b - 1] > tile)) b--;
-            row = a * Tall; count = Math.Min(n, b * Tall) - row;
-            return a < b;
-        }
-
         // Raw scores and dP of one query for width keys from origin on become P and dS, zeros where it sees nothing.
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         void Weights(in Memory m, int head, int query, int r, int origin, int width)
         {
-            int low = Math.Clamp(m.Low[r] - origin, 0, width), high = Math.Clamp(m.High[r] - origin, low, width), lanes = TLanes.Count; Real* p = m.P + r * m.Stride, g = m.G + r * m.Stride;
+            int low = Math.Clamp(m.Ranges.Low[r] - origin, 0, width), high = Math.Clamp(m.Ranges.High[r] - origin, low, width), lanes = TLanes.Count; Real* p = m.P + r * m.Stride, g = m.G + r * m.Stride;
             if (low == high || Soft && Real.IsNegativeInfinity(m.Lse[r])) { new Span<Real>(p, width).Clear(); new Span<Real>(g, width).Clear(); return; }
             int start = low / lanes * lanes, end = (high + lanes - 1) / lanes * lanes, all = end - start, h = head % f.s.Heads, token = f.view.At(query);
             if (!IsPlain) { new Span<Real>(p + low, high - low).CopyTo(new(m.Raw, high - low)); f.score.Row(new(p + low, high - low), h, token, origin + low); }

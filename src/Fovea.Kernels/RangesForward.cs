@@ -27,16 +27,16 @@ readonly unsafe struct RangesForward<TScore, TPattern, TWeights>(AttentionSize s
     {
         static int Wide => 2 * TLanes.Count;
 
-        /// <summary>The temporary memory of a block: scaled queries, results that are not yet divided, running maxima and sums, scores; keys [Low, High) that each row sees, and [Begin, End) that any of a group does.</summary>
+        /// <summary>The temporary memory of a block: scaled queries, results that are not yet divided, running maxima and sums, scores; what each row and each group sees.</summary>
         readonly struct Memory
         {
-            public readonly Real* Q, Acc, Max, Sum, S; public readonly int* Low, High, Begin, End; public readonly int Places; public nint Stride => Places + 16;
+            public readonly Real* Q, Acc, Max, Sum, S; public readonly RangeGroups Ranges; public readonly int Places; public nint Stride => Places + 16;
 
             public Memory(Scratch scratch, in AttentionSize s, int widest, int padded)
             {
                 Places = (Math.Min(Window, widest + Rows) + 2 * Wide) / Wide * Wide;
                 Q = scratch.Take((long)Rows * s.Dim); Acc = scratch.Take((long)Rows * padded); Max = scratch.Take(Rows); Sum = scratch.Take(Rows); S = scratch.Take(Rows * Stride);
-                Low = scratch.TakeInts(Rows); High = scratch.TakeInts(Rows); Begin = scratch.TakeInts(Rows); End = scratch.TakeInts(Rows);
+                Ranges = new(scratch, Rows);
             }
         }
 
@@ -46,9 +46,8 @@ readonly unsafe struct RangesForward<TScore, TPattern, TWeights>(AttentionSize s
             for (int x = from; x < to; x++)
             {
                 using var scratch = Scratch.Open();
-                int kv = x / tasks, first = x % tasks * rows, last = Math.Min(s.Queries, first + rows), low = int.MaxValue, high = 0; var m = new Memory(scratch, s, f.widest, padded);
-                for (int i = first; i < last; i++) if (f.view.Range(i, s.Keys) is var (l, h) && l < h) (low, high) = (Math.Min(low, l), Math.Max(high, h));
-                int origin = high == 0 ? 0 : low / Wide * Wide; Real* keys = scratch.Take((long)Math.Max(0, (high - origin + Wide - 1) / Wide) * Wide * s.Dim);
+                int kv = x / tasks, first = x % tasks * rows, last = Math.Min(s.Queries, first + rows); var (low, high) = f.view.Extent(first, last, s.Keys); var m = new Memory(scratch, s, f.widest, padded);
+                int origin = low / Wide * Wide; Real* keys = scratch.Take((long)Math.Max(0, (high - origin + Wide - 1) / Wide) * Wide * s.Dim);
                 for (int at = origin; at < high; at += Wide)
                 {
                     LinesWindow.Ahead(f.k + ((long)kv * s.KeyRows + at + Wide) * s.Dim, s.Dim, Math.Clamp(s.Keys - at - Wide, 0, Wide));
@@ -70,44 +69,31 @@ readonly unsafe struct RangesForward<TScore, TPattern, TWeights>(AttentionSize s
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         long Block(in Memory m, int head, int first, int last, Real* keys, Real* value, int ahead)
         {
-            var s = f.s; int n = last - first, tall = Micro.Rows<V>(), groups = (n + tall - 1) / tall, from = int.MaxValue, to = 0; long query = (long)head * s.Queries + first, done = 0; nint stride = m.Stride;
+            var s = f.s; int n = last - first, tall = Micro.Rows<V>(), groups = (n + tall - 1) / tall; var ranges = m.Ranges; long query = (long)head * s.Queries + first, done = 0; nint stride = m.Stride;
             FlashRows.Scale<TLanes, V>(f.q + query * s.Dim, s.Scale, m.Q, n * s.Dim, n * s.Dim);
             // What the next block will read, and where results will be written.
             LinesWindow.Ahead(f.o + query * s.ValueDim, s.ValueDim, n); LinesWindow.Ahead(f.q + (query + n) * s.Dim, s.Dim, Math.Min(Rows, s.Queries - last));
             new Span<Real>(m.Acc, n * padded).Clear(); new Span<Real>(m.Sum, n).Clear(); new Span<Real>(m.Max, n).Fill(Real.NegativeInfinity);
-            for (int g = 0; g < groups; g++)
-            {
-                (m.Begin[g], m.End[g]) = (int.MaxValue, 0);
-                for (int r = g * tall; r < Math.Min(n, (g + 1) * tall); r++)
-                {
-                    (m.Low[r], m.High[r]) = f.view.Range(first + r, s.Keys);
-                    if (m.Low[r] < m.High[r]) (m.Begin[g], m.End[g]) = (Math.Min(m.Begin[g], m.Low[r]), Math.Max(m.End[g], m.High[r]));
-                }
-                (from, to) = (Math.Min(from, m.Begin[g]), Math.Max(to, m.End[g]));
-            }
+            var (from, to) = ranges.Open(f.view, first, n, s.Keys, tall);
             LinesWindow.Ahead(value + (nint)to * padded, padded, Math.Clamp(ahead - to, 0, Rows));
             for (int origin = from / Wide * Wide; origin < to; origin += m.Places)
             {
                 int stop = Math.Min(origin + m.Places, (to + Wide - 1) / Wide * Wide);
                 for (int x = origin; x < stop; x += Wide)
                 {
-                    int a = 0, b = groups;
-                    while (a < b && !(m.Begin[a] < x + Wide && m.End[a] > x)) a++;
-                    while (a < b && !(m.Begin[b - 1] < x + Wide && m.End[b - 1] > x)) b--;
-                    if (a == b) continue;
-                    int rows = Math.Min(n, b * tall) - a * tall;
-                    Micro.Column<TLanes, V>(m.Q + (nint)a * tall * s.Dim, s.Dim, 1, rows, keys + (nint)x * s.Dim, Wide, m.S + a * tall * stride + x - origin, stride, s.Dim, false);
+                    if (!ranges.Seen(x, Wide, n, tall, out int row, out int rows)) continue;
+                    Micro.Column<TLanes, V>(m.Q + (nint)row * s.Dim, s.Dim, 1, rows, keys + (nint)x * s.Dim, Wide, m.S + row * stride + x - origin, stride, s.Dim, false);
                     done += (long)rows * Wide * s.Dim;
                 }
                 for (int g = 0; g < groups; g++)
                 {
-                    int start = Math.Max(m.Begin[g], origin) / Wide * Wide, width = (Math.Min(m.End[g], stop) + Wide - 1) / Wide * Wide - start;
+                    int start = Math.Max(ranges.Begin[g], origin) / Wide * Wide, width = (Math.Min(ranges.End[g], stop) + Wide - 1) / Wide * Wide - start;
                     for (int r = g * tall; r < Math.Min(n, (g + 1) * tall) && width > 0; r++) Weights(m, m.S + r * stride + start - origin, head, first + r, r, start, width);
                 }
                 for (int c = 0; c < padded; c += Wide)
                     for (int g = 0; g < groups; g++)
                     {
-                        int start = Math.Max(m.Begin[g], origin), count = Math.Min(m.End[g], stop) - start, rows = Math.Min(tall, n - g * tall);
+                        int start = Math.Max(ranges.Begin[g], origin), count = Math.Min(ranges.End[g], stop) - start, rows = Math.Min(tall, n - g * tall);
                         if (count <= 0) continue;
                         Micro.Column<TLanes, V>(m.S + g * tall * stride + start - origin, stride, 1, rows, value + (nint)start * padded + c, padded, m.Acc + (nint)g * tall * padded + c, padded, count, true);
                         done += (long)rows * Math.Min(Wide, s.ValueDim - c) * count;
@@ -126,7 +112,7 @@ readonly unsafe struct RangesForward<TScore, TPattern, TWeights>(AttentionSize s
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         void Weights(in Memory m, Real* row, int head, int query, int r, int start, int width)
         {
-            int low = Math.Clamp(m.Low[r] - start, 0, width), high = Math.Clamp(m.High[r] - start, low, width); Real* acc = m.Acc + (nint)r * padded;
+            int low = Math.Clamp(m.Ranges.Low[r] - start, 0, width), high = Math.Clamp(m.Ranges.High[r] - start, low, width); Real* acc = m.Acc + (nint)r * padded;
             if (low == high) { new Span<Real>(row, width).Clear(); return; }
             if (typeof(TScore) != typeof(Plain)) f.score.Row(new(row + low, high - low), head % f.s.Heads, f.view.At(query), start + low);
             new Span<Real>(row, low).Fill(Real.NegativeInfinity); new Span<Real>(row + high, width - high).Fill(Real.NegativeInfinity);

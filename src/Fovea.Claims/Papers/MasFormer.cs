@@ -59,8 +59,7 @@ public static class MasFormer
     [Claim("One full layer at the bottom finds needles as four do, windows alone do not, and filler is predicted as well")]
     public static Evidence Needles(ClaimRun run)
     {
-        var text = Text(run);
-        var config = Small with { Vocabulary = text.Vocabulary };
+        var text = Text(run); var config = Small with { Vocabulary = text.Vocabulary };
         DecoderModel Train(string name, Mixer mixer, int number) => SmallRuns.Train(run, $"mas-{name}-{number}", config, Text(run, 32), Steps, 8, 5e-3, mixer, SmallRuns.Embedded(run, number, config), number);
         DecoderModel Full(int number) => Train("full", ModelConfig.Softmax, number);
         DecoderModel Local(int number) => Train("local", Layouts.MasFormer(Width), number);
