@@ -13,7 +13,7 @@ readonly unsafe struct LinesForward<TScore, TWeights>(AttentionSize s, GridLines
     readonly Real* q = q, k = k, v = v, o = o, lse = lse; readonly long* work = work;
     static bool Soft => typeof(TWeights) == typeof(SoftmaxWeights);
     /// <summary>Queries that are taken at a time, and places of one step of their online softmax.</summary>
-    const int Chunk = 36, Window = 2048;
+    const int Chunk = 48, Window = 2048;
 
     public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct
     {

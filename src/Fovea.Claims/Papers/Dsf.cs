@@ -2,8 +2,8 @@ using Fovea.Mechanisms;
 namespace Fovea.Claims;
 
 /// <summary>
-/// Mixers as one linear time-varying system, without training. Ablated: the decay is left out of the scan. Not covered: the comparison of trained models on associative recall (feature sizes, softmax, S6, gated networks), and
-/// layers of S6 and RG-LRU, which the library does not have: their adapters are compared with the definitions.
+/// Mixers as one linear time-varying system: their forms without training, and how sizes of the state and gates compare when trained. Ablated: the decay is left out of the scan, and states stay as small as the smallest. Layers of S6
+/// and RG-LRU are not in the library: their adapters are compared with the definitions.
 /// </summary>
 [Paper("dsf")]
 static partial class Dsf
