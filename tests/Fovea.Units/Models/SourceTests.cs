@@ -53,4 +53,24 @@ public class SourceTests
             }
         }
     }
+
+    [Fact]
+    public void Passages_keep_to_what_their_heading_favours()
+    {
+        var text = new TopicText(4000, 24, 5, 3); var b = text.Batch(new(1), 0, 2); var favoured = new HashSet<int>[2];
+        for (int row = 0; row < 2; row++)
+        {
+            int[] tokens = b.Input(row).ToArray(), headings = [.. Enumerable.Range(0, tokens.Length).Where(i => tokens[i] >= text.Symbols)];
+            Assert.Equal(tokens[1..], b.Target(row)[..^1].ToArray());
+            Assert.Equal(0, headings[0]);
+            Assert.All(headings.Zip(headings.Skip(1)), h => Assert.InRange(h.Second - h.First - 1, 8, 23));
+            var under = headings.Zip(headings.Skip(1)).GroupBy(h => tokens[h.First], h => tokens[(h.First + 1)..h.Second]).ToDictionary(g => g.Key, g => g.SelectMany(x => x).CountBy(x => x).OrderByDescending(x => x.Value).ToList());
+            Assert.Equal(5, under.Count);
+            foreach (var counts in under.Values) Assert.InRange(counts.Take(3).Sum(x => x.Value) / (double)counts.Sum(x => x.Value), 0.85, 0.98);
+            favoured[row] = [.. under[text.Symbols].Take(3).Select(x => x.Key)];
+        }
+        Assert.False(favoured[0].SetEquals(favoured[1]));
+        Assert.Throws<ArgumentOutOfRangeException>(() => new TopicText(favoured: 33));
+        Assert.Throws<ArgumentOutOfRangeException>(() => new TopicText(topics: 0));
+    }
 }
