@@ -5,13 +5,13 @@ namespace Fovea.Claims;
 
 /// <summary>
 /// Recurrence inside chunks and attention across them, against its own ends: chunks of one token (attention) and of the whole text (a recurrent network). Two layers of 64 channels on 256 tokens of passages under headings, each of
-/// which has a symbol of its own in every text (the catalogue: three layers on order-3 grammar with copied motifs). The text asks for twelve things that belong to headings, which is more than a network of this size holds; a needle
+/// which has a symbol of its own in every text (the catalogue: three layers on order-3 grammar with copied motifs). The text asks for eight things that belong to headings, which is more than a network of this size holds; a needle
 /// is the first symbol behind a heading that was there before. Costs are counted in multiply-adds. Ablated: chunks of the whole text in place of 16 and of 4.
 /// </summary>
 [Paper("rat")]
 static class Rat
 {
-    static readonly TopicText Text = new(256, 24, 12, 1);
+    static readonly TopicText Text = new(256, 24, 8, 1);
     static readonly ModelConfig Small = new(Text.Vocabulary, 64, 2, 4) { KvHeads = 2, Length = Text.Length };
     static int Chunk(ClaimRun run, int chunk = 16) => run.Ablated ? Text.Length : chunk;
 
@@ -68,7 +68,7 @@ static class Rat
         return Evidence.All(Evidence.AtMost(Whole(rat) / (double)Whole(soft), 0.3, note: "8,192 tokens"), Evidence.AtMost(work / softWork, 0.4, note: "token 4,097"), Evidence.AtMost(bytes / softBytes, 1.0 / 16, note: "bytes of keys and values"));
     }
 
-    static DecoderModel Trained(ClaimRun run, string name, Mixer mixer) => SmallRuns.Train(run, $"rat-{name}", Small, Text, 1200, 16, 6e-3, mixer, SmallRuns.Embedded(run, 0, Small));
+    static DecoderModel Trained(ClaimRun run, string name, Mixer mixer) => SmallRuns.Train(run, $"rat-{name}", Small, Text, 1500, 16, 6e-3, mixer, SmallRuns.Embedded(run, 0, Small));
     static DecoderModel Trained(ClaimRun run, int chunk) => Trained(run, $"{chunk}", (_, c, w) => new RatAttention(c, w, chunk));
 
     // Asks only for what follows a heading that was there before.
