@@ -28,7 +28,6 @@ sealed class SparseBenchmark() : Benchmark("attention-sparse", "windows, block l
                 var grid = new Neighbourhood([new(n / width2, w, stride), new(width2, w, stride)]);
                 Pattern(meter, call, stride == 1 ? "2-D neighbourhood" : $"2-D, stride {stride}", grid.Pattern, grid.Pairs / ((double)n * n), forward, backward);
             }
-            // A grid as long as wide, half as deep and its time axis last.
             Grid(meter, call, "3-D neighbourhood", n == 2048 ? [new(8, 3), new(16, 8), new(16, 8)] : [new(16, 8), new(16, 8), new(32, 13)], forward, backward);
             Grid(meter, call, "3-D, strides", n == 2048 ? [new(8, 4, 2), new(16, 8, 8), new(16, 8, 8)] : [new(16, 6, 2), new(16, 8, 8), new(32, 16, 16)], forward, backward);
             var blocks = Blocks(n);
