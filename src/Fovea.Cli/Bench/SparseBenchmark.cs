@@ -25,8 +25,7 @@ sealed class SparseBenchmark() : Benchmark("attention-sparse", "windows, block l
             {
                 // Windows of whole tiles where groups of tokens share them.
                 int w = stride == 1 ? side : n == 2048 ? 16 : 32;
-                var grid = new Neighbourhood([new(n / width2, w, stride), new(width2, w, stride)]);
-                Pattern(meter, call, stride == 1 ? "2-D neighbourhood" : $"2-D, stride {stride}", grid.Pattern, grid.Pairs / ((double)n * n), forward, backward);
+                Grid(meter, call, stride == 1 ? "2-D neighbourhood" : $"2-D, stride {stride}", [new(n / width2, w, stride), new(width2, w, stride)], forward, backward);
             }
             Grid(meter, call, "3-D neighbourhood", n == 2048 ? [new(8, 3), new(16, 8), new(16, 8)] : [new(16, 8), new(16, 8), new(32, 13)], forward, backward);
             Grid(meter, call, "3-D, strides", n == 2048 ? [new(8, 4, 2), new(16, 8, 8), new(16, 8, 8)] : [new(16, 6, 2), new(16, 8, 8), new(32, 16, 16)], forward, backward);

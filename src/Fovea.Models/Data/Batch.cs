@@ -69,5 +69,7 @@ sealed class Dice(Rng rng)
     /// <summary>0 … below − 1.</summary>
     public int Next(int below) => Math.Min(below - 1, (int)(Uniform() * below));
     public T Pick<T>(ReadOnlySpan<T> from) => from[Next(from.Length)];
+    /// <summary>Brings so many of them, drawn without putting back, to the front.</summary>
+    public void Draw<T>(Span<T> x, int count) { for (int i = 0; i < count; i++) { int j = i + Next(x.Length - i); (x[i], x[j]) = (x[j], x[i]); } }
     public void Shuffle<T>(Span<T> x) { for (int i = x.Length - 1; i > 0; i--) { int j = Next(i + 1); (x[i], x[j]) = (x[j], x[i]); } }
 }

@@ -20,7 +20,8 @@ public sealed class MaskedInputs(Source inner, double share = 0.15) : Source
         inner.Write(dice, inputs, targets);
         var places = new int[Length - 1];
         for (int i = 0; i < places.Length; i++) places[i] = i;
-        // The first places of a shuffle; inner has drawn its row before, so that rows are the same with and without masks.
-        for (int i = 0; i < Hidden; i++) { int j = i + dice.Next(places.Length - i); (places[i], places[j]) = (places[j], places[i]); inputs[places[i]] = Mask; }
+        // Inner has drawn its row before, so that rows are the same with and without masks.
+        dice.Draw<int>(places, Hidden);
+        for (int i = 0; i < Hidden; i++) inputs[places[i]] = Mask;
     }
 }

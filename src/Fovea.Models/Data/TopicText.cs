@@ -22,18 +22,13 @@ public sealed class TopicText : Source
 
     private protected override void Fill(Dice dice, Span<int> inputs, Span<int> targets)
     {
-        var favoured = new int[Topics, Favoured]; var order = Enumerable.Range(0, Symbols).ToArray(); var text = new List<int>();
-        for (int t = 0; t < Topics; t++)
-            for (int i = 0; i < Favoured; i++)
-            {
-                int from = i + dice.Next(Symbols - i);
-                (order[i], order[from]) = (order[from], order[i]); favoured[t, i] = order[i];
-            }
+        var order = Enumerable.Range(0, Symbols).ToArray(); var favoured = new int[Topics][]; var text = new List<int>();
+        for (int t = 0; t < Topics; t++) { dice.Draw<int>(order, Favoured); favoured[t] = order[..Favoured]; }
         while (text.Count <= Length)
         {
             int topic = dice.Next(Topics);
             text.Add(Symbols + topic);
-            for (int n = 8 + dice.Next(16); n > 0; n--) text.Add(dice.Next(10) > 0 ? favoured[topic, dice.Next(Favoured)] : dice.Next(Symbols));
+            for (int n = 8 + dice.Next(16); n > 0; n--) text.Add(dice.Next(10) > 0 ? dice.Pick<int>(favoured[topic]) : dice.Next(Symbols));
         }
         Next([.. text.Take(Length + 1)], inputs, targets);
     }
