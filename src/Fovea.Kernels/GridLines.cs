@@ -117,6 +117,7 @@ sealed class GridLines
     {
         public readonly Cut Cut;
         public readonly Block[] Blocks;
+        public readonly Group[] Groups;
         // 0, 1, 2 …: what places are compared with.
         readonly Real[] numbers;
 
@@ -125,6 +126,29 @@ sealed class GridLines
             (Cut, Blocks, numbers) = (cut, new Block[cut.Blocks], GC.AllocateUninitializedArray<Real>(Math.Max(1, cut.Most), pinned: true));
             for (int x = 0; x < cut.Most; x++) numbers[x] = x;
             for (int x = 0; x < Blocks.Length; x++) Blocks[x] = new(grid, cut, lanes, x, numbers);
+            var groups = new List<Group>();
+            for (int first = 0, last; first < Blocks.Length; first = last)
+            {
+                int rows = Blocks[first].Rows;
+                for (last = first + 1; last < Blocks.Length && Blocks[last].Origin == Blocks[first].Origin && Blocks[last].Width == Blocks[first].Width && (rows += Blocks[last].Rows) <= Rows; last++) ;
+                groups.Add(new(grid.Lines, Blocks, first, last));
+            }
+            Groups = [.. groups];
+        }
+    }
+
+    /// <summary>Blocks [First, Last) that see the same columns: their keys are packed once. Lines are those that any of them sees, and Index says where each of these stands among them.</summary>
+    public readonly unsafe struct Group
+    {
+        public readonly int First, Last; public readonly int[] Lines, Index;
+
+        public Group(int lines, Block[] blocks, int first, int last)
+        {
+            (First, Last, Index) = (first, last, new int[lines]);
+            var seen = new SortedSet<int>();
+            for (int b = first; b < last; b++) for (int i = 0; i < blocks[b].Seen; i++) seen.Add(blocks[b].Key[i]);
+            Lines = [.. seen];
+            for (int i = 0; i < Lines.Length; i++) Index[Lines[i]] = i;
         }
     }
 

@@ -12,32 +12,32 @@ readonly unsafe struct LinesForward<TScore, TWeights>(AttentionSize s, GridLines
     readonly AttentionSize s = s; readonly GridLines grid = grid; readonly TScore score = score;
     readonly Real* q = q, k = k, v = v, o = o, lse = lse; readonly long* work = work;
     static bool Soft => typeof(TWeights) == typeof(SoftmaxWeights);
-    /// <summary>Queries that are taken at a time, and places of one step of their online softmax.</summary>
-    const int Chunk = 48, Window = 2048;
+    /// <summary>Queries that are taken at a time, as many as all of a block if it has few, and places of one step of their online softmax.</summary>
+    const int Chunk = 48, Few = 64, Window = 2048;
 
     public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct
     {
-        int wide = 2 * TLanes.Count, heads = s.Batch * s.KvHeads, padded = (s.ValueDim + wide - 1) / wide * wide; var blocks = grid.For(TLanes.Count).Blocks;
+        int wide = 2 * TLanes.Count, heads = s.Batch * s.KvHeads, padded = (s.ValueDim + wide - 1) / wide * wide; var plan = grid.For(TLanes.Count);
         using var scratch = Scratch.Open();
-        Threads.For(checked(blocks.Length * heads), 1, new Tasks<TLanes, V>(this, LinesWindow.Wider<TLanes, V>(scratch, v, heads * s.KeyRows, s.ValueDim, padded), padded, blocks));
+        Threads.For(checked(plan.Groups.Length * heads), 1, new Tasks<TLanes, V>(this, LinesWindow.Wider<TLanes, V>(scratch, v, heads * s.KeyRows, s.ValueDim, padded), padded, plan));
     }
 
-    /// <summary>One task: a block of queries, for all heads that share their keys.</summary>
-    readonly struct Tasks<TLanes, V>(LinesForward<TScore, TWeights> f, Real* values, int padded, GridLines.Block[] blocks) : IRows where TLanes : struct, ILanes<V> where V : struct
+    /// <summary>One task: a group of blocks of queries, for all heads that share their keys.</summary>
+    readonly struct Tasks<TLanes, V>(LinesForward<TScore, TWeights> f, Real* values, int padded, GridLines.Plan plan) : IRows where TLanes : struct, ILanes<V> where V : struct
     {
         static int Wide => 2 * TLanes.Count;
 
-        /// <summary>The temporary memory of a block: its keys in tiles; of some queries, scaled, results that are not yet divided, running maxima and sums, and scores, which begin with room for half a tile.</summary>
+        /// <summary>The temporary memory of a block: of some queries, scaled, results that are not yet divided, running maxima and sums, and scores, which begin with room for half a tile.</summary>
         readonly struct Memory
         {
             public readonly int Rows, Lines, Window; public readonly nint Stride;
-            public readonly Real* Keys, Q, Acc, Max, Sum, S;
+            public readonly Real* Q, Acc, Max, Sum, S;
 
             public Memory(Scratch scratch, in AttentionSize s, in GridLines.Block b, int padded)
             {
-                Lines = Math.Max(1, Chunk / Math.Max(1, b.Columns)); Rows = Lines * b.Columns; Window = Math.Max(1, Math.Clamp(Chunk * LinesForward<TScore, TWeights>.Window / Math.Max(1, Rows), 256, LinesForward<TScore, TWeights>.Window) / Math.Max(1, b.Places));
+                Lines = b.Rows <= Few ? Math.Max(1, b.Lines) : Math.Max(1, Chunk / Math.Max(1, b.Columns)); Rows = Lines * b.Columns; Window = Math.Max(1, Math.Clamp(Chunk * LinesForward<TScore, TWeights>.Window / Math.Max(1, Rows), 256, LinesForward<TScore, TWeights>.Window) / Math.Max(1, b.Places));
                 Stride = Math.Min(Window, b.Seen) * b.Places + 2 * Wide + 16;
-                Keys = scratch.Take(((long)b.Seen * b.Places + Wide) * s.Dim); Q = scratch.Take((long)Rows * s.Dim); Acc = scratch.Take((long)Rows * padded); Max = scratch.Take(Rows); Sum = scratch.Take(Rows); S = scratch.Take(Rows * Stride);
+                Q = scratch.Take((long)Rows * s.Dim); Acc = scratch.Take((long)Rows * padded); Max = scratch.Take(Rows); Sum = scratch.Take(Rows); S = scratch.Take(Rows * Stride);
             }
         }
 
@@ -47,21 +47,26 @@ readonly unsafe struct LinesForward<TScore, TWeights>(AttentionSize s, GridLines
             for (int x = from; x < to; x++)
             {
                 using var scratch = Scratch.Open();
-                int kv = x / blocks.Length; ref readonly var b = ref blocks[x % blocks.Length]; var w = new LinesWindow(scratch, b.Lines); var m = new Memory(scratch, s, b, padded);
-                for (int i = 0; i < b.Seen; i++)
+                int kv = x / plan.Groups.Length; ref readonly var group = ref plan.Groups[x % plan.Groups.Length]; ref readonly var any = ref plan.Blocks[group.First];
+                Real* tiles = scratch.Take(((long)group.Lines.Length * any.Places + Wide) * s.Dim), keys = f.k + ((long)kv * s.KeyRows + any.Origin) * s.Dim; nint next = (nint)f.grid.Length * s.Dim;
+                for (int i = 0; i < group.Lines.Length; i++)
                 {
-                    Real* keys = f.k + ((long)kv * s.KeyRows + b.Origin) * s.Dim; nint line = (nint)f.grid.Length * s.Dim;
-                    if (i + 1 < b.Seen) LinesWindow.Ahead(keys + b.Key[i + 1] * line, s.Dim, b.Width);
-                    LinesWindow.Tiles<TLanes, V>(keys + b.Key[i] * line, s.Dim, b.Width, b.Places, m.Keys, i * b.Places);
+                    if (i + 1 < group.Lines.Length) LinesWindow.Ahead(keys + group.Lines[i + 1] * next, s.Dim, any.Width);
+                    LinesWindow.Tiles<TLanes, V>(keys + group.Lines[i] * next, s.Dim, any.Width, any.Places, tiles, i * any.Places);
                 }
-                for (int h = 0; h < s.Group; h++)
-                    for (int line = 0; line < b.Lines; line += m.Lines) done += Queries(m, b, w, kv * s.Group + h, kv, line, Math.Min(b.Lines, line + m.Lines));
+                for (int at = group.First; at < group.Last; at++)
+                {
+                    using var own = Scratch.Open();
+                    ref readonly var b = ref plan.Blocks[at]; var w = new LinesWindow(own, b.Lines); var m = new Memory(own, s, b, padded);
+                    for (int h = 0; h < s.Group; h++)
+                        for (int line = 0; line < b.Lines; line += m.Lines) done += Queries(m, b, w, tiles, group.Index, kv * s.Group + h, kv, line, Math.Min(b.Lines, line + m.Lines));
+                }
             }
             Interlocked.Add(ref *f.work, done);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        long Queries(in Memory m, in GridLines.Block b, LinesWindow w, int head, int kv, int from, int to)
+        long Queries(in Memory m, in GridLines.Block b, LinesWindow w, Real* tiles, int[] index, int head, int kv, int from, int to)
         {
             var s = f.s; int columns = b.Columns, places = b.Places, rows = (to - from) * columns, first = from * columns; nint stride = m.Stride; long done = 0;
             // Queries of the next lines are asked for in time: they lie far apart.
@@ -70,13 +75,13 @@ readonly unsafe struct LinesForward<TScore, TWeights>(AttentionSize s, GridLines
             new Span<Real>(m.Acc, rows * padded).Clear(); new Span<Real>(m.Sum, rows).Clear(); new Span<Real>(m.Max, rows).Fill(Real.NegativeInfinity);
             for (int next = 0; w.Open(b, next, m.Window, from, to); next = w.Last)
             {
-                // A window may begin within a tile.
-                int start = w.First * places, x = start / Wide * Wide; Real* scores = m.S + (start - x);
-                for (; x < w.Last * places; x += Wide)
+                // A window may begin within a tile. Its first line stands at this index, and those behind it follow.
+                int at = index[b.Key[w.First]], start = at * places, x = start / Wide * Wide, less = at - w.First; Real* scores = m.S + (start - x);
+                for (; x < start + (w.Last - w.First) * places; x += Wide)
                 {
-                    var (low, high) = LinesWindow.Queries(b, Math.Max(w.First, x / places), Math.Min(w.Last, (x + Wide - 1) / places + 1)); low = Math.Max(low, from); high = Math.Min(high, to);
+                    var (low, high) = LinesWindow.Queries(b, Math.Max(w.First, x / places - less), Math.Min(w.Last, (x + Wide - 1) / places + 1 - less)); low = Math.Max(low, from); high = Math.Min(high, to);
                     if (low >= high) continue;
-                    Micro.Column<TLanes, V>(m.Q + (nint)(low - from) * columns * s.Dim, s.Dim, 1, (high - low) * columns, m.Keys + (nint)x * s.Dim, Wide, scores + (low - from) * columns * stride + x - start, stride, s.Dim, false);
+                    Micro.Column<TLanes, V>(m.Q + (nint)(low - from) * columns * s.Dim, s.Dim, 1, (high - low) * columns, tiles + (nint)x * s.Dim, Wide, scores + (low - from) * columns * stride + x - start, stride, s.Dim, false);
                     done += (long)(high - low) * columns * Wide * s.Dim;
                 }
                 for (int line = w.From; line < w.To; line++) Weights(m, b, w, head, line, (line - from) * columns, scores);
