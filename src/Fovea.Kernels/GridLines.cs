@@ -118,6 +118,8 @@ sealed class GridLines
         public readonly Cut Cut;
         public readonly Block[] Blocks;
         public readonly Group[] Groups;
+        /// <summary>The most blocks of a group, and the most rows.</summary>
+        public readonly int Together, Rows;
         // 0, 1, 2 …: what places are compared with.
         readonly Real[] numbers;
 
@@ -130,10 +132,10 @@ sealed class GridLines
             for (int first = 0, last; first < Blocks.Length; first = last)
             {
                 int rows = Blocks[first].Rows;
-                for (last = first + 1; last < Blocks.Length && Blocks[last].Origin == Blocks[first].Origin && Blocks[last].Width == Blocks[first].Width && (rows += Blocks[last].Rows) <= Rows; last++) ;
+                for (last = first + 1; last < Blocks.Length && Blocks[last].Origin == Blocks[first].Origin && Blocks[last].Width == Blocks[first].Width && (rows += Blocks[last].Rows) <= GridLines.Rows; last++) ;
                 groups.Add(new(grid.Lines, Blocks, first, last));
             }
-            Groups = [.. groups];
+            Groups = [.. groups]; Together = groups.Max(g => g.Last - g.First); Rows = groups.Max(g => Blocks[g.First..g.Last].Sum(b => b.Rows));
         }
     }
 

@@ -17,18 +17,18 @@ readonly unsafe struct LinesBackward<TScore, TWeights>(AttentionSize s, GridLine
 
     public void Run<TLanes, V>() where TLanes : struct, ILanes<V> where V : struct
     {
-        int wide = 2 * TLanes.Count, heads = s.Batch * s.KvHeads, d = (s.Dim + wide - 1) / wide * wide, e = (s.ValueDim + wide - 1) / wide * wide; var plan = grid.For(TLanes.Count); var blocks = plan.Blocks;
+        int wide = 2 * TLanes.Count, heads = s.Batch * s.KvHeads, d = (s.Dim + wide - 1) / wide * wide, e = (s.ValueDim + wide - 1) / wide * wide; var plan = grid.For(TLanes.Count);
         using var scratch = Scratch.Open();
         // Learned scores are promised one thread per head.
-        int ranges = learned is not null ? 1 : Math.Clamp(16 / heads, 1, Math.Min(8, blocks.Length));
+        int ranges = learned is not null ? 1 : Math.Clamp(16 / heads, 1, Math.Min(8, plan.Groups.Length));
         // Lines of keys that each range sees, and where its gradients begin.
         Part* parts = (Part*)scratch.TakeInts((long)(ranges + 1) * sizeof(Part) / sizeof(int)); long all = 0;
         for (int x = 0; x < ranges; x++)
         {
             int low = grid.Lines, high = 0, left = grid.Length, right = 0;
-            for (int at = First(x, ranges, blocks.Length); at < First(x + 1, ranges, blocks.Length); at++)
+            for (int at = plan.Groups[First(x, ranges, plan.Groups.Length)].First; at < plan.Groups[First(x + 1, ranges, plan.Groups.Length) - 1].Last; at++)
             {
-                ref readonly var block = ref blocks[at];
+                ref readonly var block = ref plan.Blocks[at];
                 if (block.Seen > 0) (low, high, left, right) = (Math.Min(low, block.Key[0]), Math.Max(high, block.Key[block.Seen - 1] + 1), Math.Min(left, block.Origin), Math.Max(right, block.Origin + block.Width));
             }
             parts[x] = new(all, low, high, left, Math.Max(0, right - left)); all += parts[x].Size;
@@ -38,14 +38,14 @@ readonly unsafe struct LinesBackward<TScore, TWeights>(AttentionSize s, GridLine
         Threads.For(heads * grid.Lines, 1, new Join<TLanes, V>(this, d, e, ranges, parts, all, dk, dv));
     }
 
-    /// <summary>The keys that a range of blocks sees: Width columns from Left on of lines [Low, High). Their gradients begin with row Start.</summary>
+    /// <summary>The keys that a range of groups of blocks sees: Width columns from Left on of lines [Low, High). Their gradients begin with row Start.</summary>
     readonly record struct Part(long Start, int Low, int High, int Left, int Width)
     {
         public long Size => Math.Max(0, High - Low) * (long)Width;
         public long Row(int line, int column) => Start + (long)(line - Low) * Width + column - Left;
     }
 
-    static int First(int range, int ranges, int blocks) => (int)((long)range * blocks / ranges);
+    static int First(int range, int ranges, int groups) => (int)((long)range * groups / ranges);
 
     readonly struct Join<TLanes, V>(LinesBackward<TScore, TWeights> f, int d, int e, int ranges, Part* parts, long all, Real* dk, Real* dv) : IRows where TLanes : struct, ILanes<V> where V : struct
     {
@@ -70,17 +70,24 @@ readonly unsafe struct LinesBackward<TScore, TWeights>(AttentionSize s, GridLine
         }
     }
 
-    /// <summary>The temporary memory of one block: queries and dO as rows and in panels, dQ, what is known of each row; of one window, keys and values in tiles, P and dS.</summary>
+    /// <summary>The temporary memory of a group of blocks: queries and dO as rows and in panels, dQ, what is known of each row, how far each block is; of one window, keys and values in tiles, and for one block P and dS.</summary>
     readonly struct Memory
     {
-        public readonly int Batch, Capacity; public readonly nint Stride;
-        public readonly Real* Q, QP, DQ, DO, DOP, Delta, Lse, KT, VT, P, G, Raw;
+        public readonly int Batch; public readonly nint Stride;
+        public readonly Real* Q, QP, DQ, DO, DOP, Delta, Lse, KT, VT, P, G, Raw; public readonly int* Next;
 
-        public Memory(Scratch scratch, in AttentionSize s, in GridLines.Cut cut, int d, int e, int wide)
+        public Memory(Scratch scratch, in AttentionSize s, GridLines.Plan plan, int d, int e, int wide)
         {
-            long rows = cut.Rows; (Batch, Capacity) = cut.Window(Window, wide); Stride = Capacity + 16;
+            long rows = plan.Rows; (Batch, int capacity) = plan.Cut.Window(Window, wide); Stride = capacity + 16; Next = scratch.TakeInts(plan.Together);
             Q = scratch.Take(rows * d); QP = scratch.Take(rows * d); DQ = scratch.Take(rows * d); DO = scratch.Take(rows * e); DOP = scratch.Take(rows * e); Delta = scratch.Take(rows); Lse = scratch.Take(rows);
-            KT = scratch.Take((long)Capacity * s.Dim); VT = scratch.Take((long)Capacity * s.ValueDim); P = scratch.Take(rows * Stride); G = scratch.Take(rows * Stride); Raw = scratch.Take(Capacity);
+            rows = plan.Cut.Rows; KT = scratch.Take((long)capacity * s.Dim); VT = scratch.Take((long)capacity * s.ValueDim); P = scratch.Take(rows * Stride); G = scratch.Take(rows * Stride); Raw = scratch.Take(capacity);
+        }
+
+        /// <summary>The part of a block whose rows begin behind so many others.</summary>
+        public Memory(in Memory m, int row, int d, int e)
+        {
+            this = m;
+            Q += (nint)row * d; QP += (nint)row * d; DQ += (nint)row * d; DO += (nint)row * e; DOP += (nint)row * e; Delta += row; Lse += row;
         }
     }
 
@@ -93,20 +100,46 @@ readonly unsafe struct LinesBackward<TScore, TWeights>(AttentionSize s, GridLine
             long done = 0; var s = f.s;
             for (int x = from; x < to; x++)
             {
-                int kv = x / ranges, range = x % ranges, blocks = plan.Blocks.Length; var part = parts[range]; Real* dK = dk + kv * all * d, dV = dv + kv * all * e;
+                int kv = x / ranges, range = x % ranges, groups = plan.Groups.Length; var part = parts[range]; Real* dK = dk + kv * all * d, dV = dv + kv * all * e;
                 for (long j = part.Start; j < part.Start + part.Size; j++) { new Span<Real>(dK + j * d, d).Clear(); new Span<Real>(dV + j * e, e).Clear(); }
                 using var scratch = Scratch.Open();
-                var w = new LinesWindow(scratch, plan.Cut.Tall); var m = new Memory(scratch, s, plan.Cut, d, e, Wide);
-                for (int at = First(range, ranges, blocks); at < First(range + 1, ranges, blocks); at++)
-                    for (int h = 0; h < s.Group; h++) done += Block(m, plan.Blocks[at], w, part, kv, kv * s.Group + h, dK, dV);
+                var w = new LinesWindow(scratch, plan.Cut.Tall); var m = new Memory(scratch, s, plan, d, e, Wide);
+                for (int at = First(range, ranges, groups); at < First(range + 1, ranges, groups); at++)
+                    for (int h = 0; h < s.Group; h++) done += Group(m, plan.Groups[at], w, part, kv, kv * s.Group + h, dK, dV);
             }
             Interlocked.Add(ref *f.work, done);
         }
 
+        // Keys and values are turned once for all blocks of a group.
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        long Block(in Memory m, in GridLines.Block b, LinesWindow w, in Part part, int kv, int head, Real* dk, Real* dv)
+        long Group(in Memory m, in GridLines.Group group, LinesWindow w, in Part part, int kv, int head, Real* dk, Real* dv)
         {
-            var s = f.s; int n = b.Rows, width = b.Width, places = b.Places, columns = b.Columns; nint stride = m.Stride; long done = 0;
+            var s = f.s; ref readonly var any = ref plan.Blocks[group.First]; int[] lines = group.Lines; long done = 0;
+            for (int at = group.First, row = 0; at < group.Last; row += plan.Blocks[at++].Rows) { Begin(new(m, row, d, e), plan.Blocks[at], head); m.Next[at - group.First] = 0; }
+            for (int first = 0, last; first < lines.Length; first = last)
+            {
+                for (last = first + 1; last < lines.Length && last - first < m.Batch && lines[last] == lines[last - 1] + 1; last++) ;
+                for (int i = first; i < Math.Min(lines.Length, last + m.Batch); i++)
+                {
+                    Real* k = f.data.K + ((long)kv * s.KeyRows + (long)lines[i] * f.grid.Length + any.Origin) * s.Dim, v = f.data.V + ((long)kv * s.KeyRows + (long)lines[i] * f.grid.Length + any.Origin) * s.ValueDim;
+                    if (i >= last) { LinesWindow.Ahead(k, s.Dim, any.Width); LinesWindow.Ahead(v, s.ValueDim, any.Width); continue; }
+                    LinesWindow.Tiles<TLanes, V>(k, s.Dim, any.Width, any.Places, m.KT, (i - first) * any.Places); LinesWindow.Tiles<TLanes, V>(v, s.ValueDim, any.Width, any.Places, m.VT, (i - first) * any.Places);
+                }
+                for (int at = group.First, row = 0; at < group.Last; row += plan.Blocks[at++].Rows)
+                {
+                    ref readonly var b = ref plan.Blocks[at]; ref int next = ref m.Next[at - group.First];
+                    for (; next < b.Seen && b.Key[next] <= lines[last - 1] && w.Open(b, next, Math.Min(m.Batch, lines[last - 1] + 1 - b.Key[next]), 0, b.Lines); next = w.Last)
+                        done += Products(new(m, row, d, e), b, w, group.Index[b.Key[w.First]] - first, part, kv, head, dk, dv);
+                }
+            }
+            for (int at = group.First, row = 0; at < group.Last; row += plan.Blocks[at++].Rows) End(new(m, row, d, e), plan.Blocks[at], head);
+            return done;
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        void Begin(in Memory m, in GridLines.Block b, int head)
+        {
+            var s = f.s; int n = b.Rows, columns = b.Columns;
             for (int r = 0; r < n; r++)
             {
                 long row = (long)head * s.Queries + b.Token(r); Real* grad = f.data.DO + row * s.ValueDim;
@@ -124,61 +157,62 @@ readonly unsafe struct LinesBackward<TScore, TWeights>(AttentionSize s, GridLine
             }
             Pack.Panels<TLanes, V>(m.Q, d, d, n, m.QP, n); Pack.Panels<TLanes, V>(m.DO, e, e, n, m.DOP, n);
             new Span<Real>(m.DQ, n * d).Clear();
-            for (int next = 0; w.Open(b, next, m.Batch, 0, b.Lines); next = w.Last)
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        void End(in Memory m, in GridLines.Block b, int head)
+        {
+            var s = f.s;
+            for (int line = 0; line < b.Lines; line++) LinesWindow.Ahead(f.data.DQ + ((long)head * s.Queries + b.Token(line * b.Columns)) * s.Dim, s.Dim, b.Columns);
+            for (int r = 0; r < b.Rows; r++) RowProduct.Plus<TLanes, V>(f.data.DQ + ((long)head * s.Queries + b.Token(r)) * s.Dim, s.Scale, m.DQ + (nint)r * d, s.Dim);
+        }
+
+        // A block and a window, whose first line stands behind so many others in the tiles of keys and values.
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        long Products(in Memory m, in GridLines.Block b, in LinesWindow w, int behind, in Part part, int kv, int head, Real* dk, Real* dv)
+        {
+            var s = f.s; int n = b.Rows, width = b.Width, places = b.Places, columns = b.Columns, start = behind * places, x = start / Wide * Wide, less = behind - w.First; nint stride = m.Stride; long done = 0;
+            for (int i = w.First; i < w.Last; i++)
             {
-                for (int i = w.First; i < w.Last; i++)
-                {
-                    long key = (long)kv * s.KeyRows + (long)b.Key[i] * f.grid.Length + b.Origin; int at = (i - w.First) * places;
-                    LinesWindow.Tiles<TLanes, V>(f.data.K + key * s.Dim, s.Dim, width, places, m.KT, at);
-                    LinesWindow.Tiles<TLanes, V>(f.data.V + key * s.ValueDim, s.ValueDim, width, places, m.VT, at);
-                }
-                for (int i = w.First; i < w.Last; i++)
-                {
-                    long own = part.Row(b.Key[i], b.Origin);
-                    LinesWindow.Ahead(dk + own * d, d, width); LinesWindow.Ahead(dv + own * e, e, width);
-                    if (i + m.Batch >= b.Seen) continue;
-                    long key = (long)kv * s.KeyRows + (long)b.Key[i + m.Batch] * f.grid.Length + b.Origin;
-                    LinesWindow.Ahead(f.data.K + key * s.Dim, s.Dim, width); LinesWindow.Ahead(f.data.V + key * s.ValueDim, s.ValueDim, width);
-                }
-                // P and G begin with the first queries that see any of the window.
-                for (int x = 0; x < (w.Last - w.First) * places; x += Wide)
-                {
-                    var (low, high) = LinesWindow.Queries(b, w.First + x / places, Math.Min(w.Last, w.First + (x + Wide - 1) / places + 1)); int row = low * columns, rows = (high - low) * columns; nint to = (low - w.From) * columns * stride + x;
-                    Micro.Column<TLanes, V>(m.Q + (nint)row * d, d, 1, rows, m.KT + (nint)x * s.Dim, Wide, m.P + to, stride, s.Dim, false);
-                    Micro.Column<TLanes, V>(m.DO + (nint)row * e, e, 1, rows, m.VT + (nint)x * s.ValueDim, Wide, m.G + to, stride, s.ValueDim, false);
-                    done += (long)rows * Wide * (s.Dim + s.ValueDim);
-                }
-                for (int line = w.From; line < w.To; line++) Weights(m, b, w, head, line, (line - w.From) * columns * stride);
-                for (int i = w.First; i < w.Last; i++)
-                {
-                    int row = b.From[i] * columns, rows = b.To[i] * columns - row; long own = part.Row(b.Key[i], b.Origin); nint at = (b.From[i] - w.From) * columns * stride + (i - w.First) * places;
-                    for (int c = 0; c < e; c += Wide) Micro.Column<TLanes, V>(m.P + at, 1, stride, width, m.DOP + (nint)c * n + (nint)row * Wide, Wide, dv + own * e + c, e, rows, true);
-                    for (int c = 0; c < d; c += Wide) Micro.Column<TLanes, V>(m.G + at, 1, stride, width, m.QP + (nint)c * n + (nint)row * Wide, Wide, dk + own * d + c, d, rows, true);
-                    done += (long)rows * width * (s.Dim + s.ValueDim);
-                }
-                for (int line = w.From, end; line < w.To; line = end)
-                {
-                    end = w.Alike(line, columns, out int start, out int stop);
-                    int rows = (end - line) * columns; Real* g = m.G + (line - w.From) * columns * stride + (nint)start * places, dq = m.DQ + (nint)line * columns * d, key = keys + ((long)kv * s.KeyRows + (long)(b.Key[w.First] + start) * f.grid.Length + b.Origin) * d;
-                    for (int c = 0; c < d && start < stop; c += Wide) Micro.Column<TLanes, V>(g, stride, 1, rows, key + c, d, dq + c, d, width, true, stop - start, places - width, (nint)(f.grid.Length - width) * d);
-                    done += (long)rows * (stop - start) * width * s.Dim;
-                }
+                long own = part.Row(b.Key[i], b.Origin);
+                LinesWindow.Ahead(dk + own * d, d, width); LinesWindow.Ahead(dv + own * e, e, width);
             }
-            for (int line = 0; line < b.Lines; line++) LinesWindow.Ahead(f.data.DQ + ((long)head * s.Queries + b.Token(line * columns)) * s.Dim, s.Dim, columns);
-            for (int r = 0; r < n; r++) RowProduct.Plus<TLanes, V>(f.data.DQ + ((long)head * s.Queries + b.Token(r)) * s.Dim, s.Scale, m.DQ + (nint)r * d, s.Dim);
+            // P and G begin with the first queries that see any of the window. It may begin within a tile.
+            Real* P = m.P + (start - x), G = m.G + (start - x);
+            for (; x < start + (w.Last - w.First) * places; x += Wide)
+            {
+                var (low, high) = LinesWindow.Queries(b, Math.Max(w.First, x / places - less), Math.Min(w.Last, (x + Wide - 1) / places + 1 - less)); int row = low * columns, rows = (high - low) * columns; nint to = (low - w.From) * columns * stride + x - start;
+                Micro.Column<TLanes, V>(m.Q + (nint)row * d, d, 1, rows, m.KT + (nint)x * s.Dim, Wide, P + to, stride, s.Dim, false);
+                Micro.Column<TLanes, V>(m.DO + (nint)row * e, e, 1, rows, m.VT + (nint)x * s.ValueDim, Wide, G + to, stride, s.ValueDim, false);
+                done += (long)rows * Wide * (s.Dim + s.ValueDim);
+            }
+            for (int line = w.From; line < w.To; line++) { nint at = (line - w.From) * columns * stride; Weights(m, b, w, head, line, P + at, G + at); }
+            for (int i = w.First; i < w.Last; i++)
+            {
+                int row = b.From[i] * columns, rows = b.To[i] * columns - row; long own = part.Row(b.Key[i], b.Origin); nint at = (b.From[i] - w.From) * columns * stride + (i - w.First) * places;
+                for (int c = 0; c < e; c += Wide) Micro.Column<TLanes, V>(P + at, 1, stride, width, m.DOP + (nint)c * n + (nint)row * Wide, Wide, dv + own * e + c, e, rows, true);
+                for (int c = 0; c < d; c += Wide) Micro.Column<TLanes, V>(G + at, 1, stride, width, m.QP + (nint)c * n + (nint)row * Wide, Wide, dk + own * d + c, d, rows, true);
+                done += (long)rows * width * (s.Dim + s.ValueDim);
+            }
+            for (int line = w.From, end; line < w.To; line = end)
+            {
+                end = w.Alike(line, columns, out int low, out int high);
+                int rows = (end - line) * columns; Real* g = G + (line - w.From) * columns * stride + (nint)low * places, dq = m.DQ + (nint)line * columns * d, key = keys + ((long)kv * s.KeyRows + (long)(b.Key[w.First] + low) * f.grid.Length + b.Origin) * d;
+                for (int c = 0; c < d && low < high; c += Wide) Micro.Column<TLanes, V>(g, stride, 1, rows, key + c, d, dq + c, d, width, true, high - low, places - width, (nint)(f.grid.Length - width) * d);
+                done += (long)rows * (high - low) * width * s.Dim;
+            }
             return done;
         }
 
         // Raw scores and dP of one line of queries become P and dS.
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        void Weights(in Memory m, in GridLines.Block b, in LinesWindow w, int head, int line, nint at)
+        void Weights(in Memory m, in GridLines.Block b, in LinesWindow w, int head, int line, Real* p, Real* g)
         {
             int places = b.Places; var (from, to, uneven) = w.Stretch(line); int all = (to - from) * places;
-            w.Clear(line, m.P + at, m.Stride, b.Columns, places); w.Clear(line, m.G + at, m.Stride, b.Columns, places);
-            at += (nint)from * places;
-            for (int row = line * b.Columns, end = row + b.Columns; row < end && from < to; row++, at += m.Stride)
+            w.Clear(line, p, m.Stride, b.Columns, places); w.Clear(line, g, m.Stride, b.Columns, places);
+            p += (nint)from * places; g += (nint)from * places;
+            for (int row = line * b.Columns, end = row + b.Columns; row < end && from < to; row++, p += m.Stride, g += m.Stride)
             {
-                Real* p = m.P + at, g = m.G + at;
                 if (Soft && Real.IsNegativeInfinity(m.Lse[row])) { new Span<Real>(p, all).Clear(); new Span<Real>(g, all).Clear(); continue; }
                 int h = head % f.s.Heads, token = b.Token(row), low = b.Low[row], wide = b.High[row] - low;
                 if (!IsPlain)
