@@ -196,7 +196,7 @@ readonly unsafe struct LinesBackward<TScore, TWeights>(AttentionSize s, GridLine
             }
             for (int line = w.From, end; line < w.To; line = end)
             {
-                end = w.Alike(line, columns, out int low, out int high);
+                end = w.Alike<V>(line, columns, out int low, out int high);
                 int rows = (end - line) * columns; Real* g = G + (line - w.From) * columns * stride + (nint)low * places, dq = m.DQ + (nint)line * columns * d, key = keys + ((long)kv * s.KeyRows + (long)(b.Key[w.First] + low) * f.grid.Length + b.Origin) * d;
                 for (int c = 0; c < d && low < high; c += Wide) Micro.Column<TLanes, V>(g, stride, 1, rows, key + c, d, dq + c, d, width, true, high - low, places - width, (nint)(f.grid.Length - width) * d);
                 done += (long)rows * (high - low) * width * s.Dim;

@@ -91,7 +91,7 @@ readonly unsafe struct LinesForward<TScore, TWeights>(AttentionSize s, GridLines
                 done += Results(m, b, scores, v, (w.From - from) * columns, (w.To - w.From) * columns, left, right);
                 for (int line = w.From, end; line < w.To; line = end)
                 {
-                    end = w.Alike(line, columns, out int low, out int high);
+                    end = w.Alike<V>(line, columns, out int low, out int high);
                     int row = (line - from) * columns, count = (end - line) * columns;
                     if (left == right) { done += Results(m, b, scores, v, row, count, low, high); continue; }
                     done += Results(m, b, scores, v, row, count, low, left) + Results(m, b, scores, v, row, count, right, high);

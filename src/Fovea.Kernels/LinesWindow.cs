@@ -56,9 +56,9 @@ unsafe struct LinesWindow(Scratch scratch, int lines)
 
     /// <summary>Lines of queries from this one on that see the same stretch: where they end, and what it is. Few queries are joined with the next ones, whose stretch may be longer.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public readonly int Alike(int line, int columns, out int from, out int to)
+    public readonly int Alike<V>(int line, int columns, out int from, out int to) where V : struct
     {
-        int end = Math.Min(To, line + (3 + columns) / columns);
+        int few = Micro.Rows<V>() == 12 ? 8 : 4, end = Math.Min(To, line + (few - 1 + columns) / columns);
         (from, to) = (0, 0);
         for (; line < end; line++)
             if (start[line] < stop[line]) (from, to) = from == to ? (start[line], stop[line]) : (Math.Min(from, start[line]), Math.Max(to, stop[line]));
