@@ -20,7 +20,7 @@ public static class Routing
         public override int[][] Assign(Tensor x, int start) { var (b, h, n, _) = x.Shape; return Drawn(new Rng(7), b * h, n, start); }
     }
     static int[][] Drawn(Rng rng, int heads, int n, int start = 0) => [.. Enumerable.Range(0, heads * Clusters).Select(x => Enumerable.Range(0, n).Where(i => rng[x / Clusters].Below(start + i, Clusters) == x % Clusters).Select(i => x / Clusters * n + i).ToArray())];
-    static DecoderModel Model(ClaimRun run, string name, Mixer mixer) => SmallRuns.Train(run, "routing-" + name, Small(run), Task(run), Steps, 16, 4e-3, mixer);
+    static DecoderModel Model(ClaimRun run, string name, Mixer mixer) => SmallRuns.Train(run, "routing-" + name, Small(run), Task(run), Steps, 16, 4e-3, mixer, SmallRuns.Embedded(run, 0, Small(run)));
     static DecoderModel ByChance(ClaimRun run) => Model(run, "chance", (_, c, w) => new Chance(c, w));
     static DecoderModel Routed(ClaimRun run) => run.Ablated ? ByChance(run) : Model(run, "routed", (_, c, w) => new RoutingAttention(c, w, Clusters, Window, Block, momentum: 0.99));
 
@@ -63,17 +63,13 @@ public static class Routing
         return Evidence.All(Evidence.AtMost(ours, 1.75, "", "exponent of multiply-adds"), Evidence.AtLeast(full - ours, 0.2, "", $"below that of dense attention ({full:f2})"));
     }
 
-    /// <remarks>
-    /// The catalogue asks for 20 points more than local heads and 10 more than clusters by chance. Learning has only begun after 400 steps (accuracy 0.20, by chance 0.125), where attention with free keys reads 0.7 of the needles. Tried in
-    /// vain: half the values, four clusters, λ of 0.95, two heads of 32 channels, one layer without positions and with 32 needles; one cluster of all tokens learns no faster (0.32 of four values), so that it is the shared queries and keys
-    /// that are slow, not the clusters.
-    /// </remarks>
-    [Claim("It begins to read what lies far back, which local heads and clusters by chance do not")]
+    /// <remarks>Embeddings start at 0.6: from 0.02 learning has only begun after 400 steps (accuracy 0.20, by chance 0.125), and on one seed in ten not even that.</remarks>
+    [Claim("It reads what lies far back, which local heads do not and clusters by chance less")]
     public static Evidence Recalls(ClaimRun run)
     {
         double Of(DecoderModel m) => SmallRuns.Accuracy(m, SmallRuns.HeldOut(run, Task(run), 8, 32));
         double routed = Of(Routed(run)), chance = Of(ByChance(run)), local = Of(Model(run, "local", (_, c, w) => new BlockedWindowAttention(c, w, Block)));
-        return Evidence.All(Evidence.AtLeast(routed - local, 0.02, "", $"accuracy ({routed:f3}) beyond local heads ({local:f3})"), Evidence.AtLeast(routed - chance, 0.02, "", $"beyond clusters by chance ({chance:f3})"));
+        return Evidence.All(Evidence.AtLeast(routed - local, 0.2, "", $"accuracy ({routed:f3}) beyond local heads ({local:f3})"), Evidence.AtLeast(routed - chance, 0.1, "", $"beyond clusters by chance ({chance:f3})"));
     }
 
     [Claim("Its clusters hold more of the mass of dense attention with its own queries than drawn clusters do")]
