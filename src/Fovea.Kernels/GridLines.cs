@@ -133,25 +133,29 @@ sealed class GridLines
             {
                 int rows = Blocks[first].Rows;
                 for (last = first + 1; last < Blocks.Length && Blocks[last].Origin == Blocks[first].Origin && Blocks[last].Width == Blocks[first].Width && (rows += Blocks[last].Rows) <= GridLines.Rows; last++) ;
-                groups.Add(new(grid.Lines, Blocks, first, last));
+                groups.Add(new(Blocks, first, last));
             }
             Groups = [.. groups]; Together = groups.Max(g => g.Last - g.First); Rows = groups.Max(g => Blocks[g.First..g.Last].Sum(b => b.Rows));
         }
     }
 
-    /// <summary>Blocks [First, Last) that see the same columns: their keys are packed once. Lines are those that any of them sees, and Index says where each of these stands among them.</summary>
+    /// <summary>Blocks [First, Last) that see the same columns: their keys are packed once. Lines are those that any of them sees.</summary>
     public readonly unsafe struct Group
     {
-        public readonly int First, Last; public readonly int[] Lines, Index;
+        readonly int[] index;
+        public readonly int First, Last; public readonly int[] Lines;
 
-        public Group(int lines, Block[] blocks, int first, int last)
+        public Group(Block[] blocks, int first, int last)
         {
-            (First, Last, Index) = (first, last, new int[lines]);
+            (First, Last) = (first, last);
             var seen = new SortedSet<int>();
             for (int b = first; b < last; b++) for (int i = 0; i < blocks[b].Seen; i++) seen.Add(blocks[b].Key[i]);
-            Lines = [.. seen];
-            for (int i = 0; i < Lines.Length; i++) Index[Lines[i]] = i;
+            Lines = [.. seen]; index = seen.Count == 0 ? [] : new int[seen.Max - seen.Min + 1];
+            for (int i = 0; i < Lines.Length; i++) index[Lines[i] - Lines[0]] = i;
         }
+
+        /// <summary>Where a line stands among those that are seen.</summary>
+        public int Index(int line) => index[line - Lines[0]];
     }
 
     /// <summary>

@@ -105,14 +105,14 @@ readonly unsafe struct LinesBackward<TScore, TWeights>(AttentionSize s, GridLine
                 using var scratch = Scratch.Open();
                 var w = new LinesWindow(scratch, plan.Cut.Tall); var m = new Memory(scratch, s, plan, d, e, Wide);
                 for (int at = First(range, ranges, groups); at < First(range + 1, ranges, groups); at++)
-                    for (int h = 0; h < s.Group; h++) done += Group(m, plan.Groups[at], w, part, kv, kv * s.Group + h, dK, dV);
+                    for (int h = 0; h < s.Group; h++) done += Together(m, plan.Groups[at], w, part, kv, kv * s.Group + h, dK, dV);
             }
             Interlocked.Add(ref *f.work, done);
         }
 
-        // Keys and values are turned once for all blocks of a group.
+        // All blocks of a group, for which keys and values are turned once.
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        long Group(in Memory m, in GridLines.Group group, LinesWindow w, in Part part, int kv, int head, Real* dk, Real* dv)
+        long Together(in Memory m, in GridLines.Group group, LinesWindow w, in Part part, int kv, int head, Real* dk, Real* dv)
         {
             var s = f.s; ref readonly var any = ref plan.Blocks[group.First]; int[] lines = group.Lines; long done = 0;
             for (int at = group.First, row = 0; at < group.Last; row += plan.Blocks[at++].Rows) { Begin(new(m, row, d, e), plan.Blocks[at], head); m.Next[at - group.First] = 0; }
@@ -129,7 +129,7 @@ readonly unsafe struct LinesBackward<TScore, TWeights>(AttentionSize s, GridLine
                 {
                     ref readonly var b = ref plan.Blocks[at]; ref int next = ref m.Next[at - group.First];
                     for (; next < b.Seen && b.Key[next] <= lines[last - 1] && w.Open(b, next, Math.Min(m.Batch, lines[last - 1] + 1 - b.Key[next]), 0, b.Lines); next = w.Last)
-                        done += Products(new(m, row, d, e), b, w, group.Index[b.Key[w.First]] - first, part, kv, head, dk, dv);
+                        done += Products(new(m, row, d, e), b, w, group.Index(b.Key[w.First]) - first, part, kv, head, dk, dv);
                 }
             }
             for (int at = group.First, row = 0; at < group.Last; row += plan.Blocks[at++].Rows) End(new(m, row, d, e), plan.Blocks[at], head);

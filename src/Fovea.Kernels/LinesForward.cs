@@ -59,14 +59,14 @@ readonly unsafe struct LinesForward<TScore, TWeights>(AttentionSize s, GridLines
                     using var own = Scratch.Open();
                     ref readonly var b = ref plan.Blocks[at]; var w = new LinesWindow(own, b.Lines); var m = new Memory(own, s, b, padded);
                     for (int h = 0; h < s.Group; h++)
-                        for (int line = 0; line < b.Lines; line += m.Lines) done += Queries(m, b, w, tiles, group.Index, kv * s.Group + h, kv, line, Math.Min(b.Lines, line + m.Lines));
+                        for (int line = 0; line < b.Lines; line += m.Lines) done += Queries(m, b, w, tiles, group, kv * s.Group + h, kv, line, Math.Min(b.Lines, line + m.Lines));
                 }
             }
             Interlocked.Add(ref *f.work, done);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        long Queries(in Memory m, in GridLines.Block b, LinesWindow w, Real* tiles, int[] index, int head, int kv, int from, int to)
+        long Queries(in Memory m, in GridLines.Block b, LinesWindow w, Real* tiles, in GridLines.Group group, int head, int kv, int from, int to)
         {
             var s = f.s; int columns = b.Columns, places = b.Places, rows = (to - from) * columns, first = from * columns; nint stride = m.Stride; long done = 0;
             // Queries of the next lines are asked for in time: they lie far apart.
@@ -76,7 +76,7 @@ readonly unsafe struct LinesForward<TScore, TWeights>(AttentionSize s, GridLines
             for (int next = 0; w.Open(b, next, m.Window, from, to); next = w.Last)
             {
                 // A window may begin within a tile. Its first line stands at this index, and those behind it follow.
-                int at = index[b.Key[w.First]], start = at * places, x = start / Wide * Wide, less = at - w.First; Real* scores = m.S + (start - x);
+                int at = group.Index(b.Key[w.First]), start = at * places, x = start / Wide * Wide, less = at - w.First; Real* scores = m.S + (start - x);
                 for (; x < start + (w.Last - w.First) * places; x += Wide)
                 {
                     var (low, high) = LinesWindow.Queries(b, Math.Max(w.First, x / places - less), Math.Min(w.Last, (x + Wide - 1) / places + 1 - less)); low = Math.Max(low, from); high = Math.Min(high, to);
