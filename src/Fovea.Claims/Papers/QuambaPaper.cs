@@ -90,8 +90,8 @@ public static class QuambaPaper
             Evidence.AtMost(quamba, 0.03, "nats", "that they cost Quamba"), Evidence.AtMost(hadamard / naive, 1, "", "that they cost with the transform alone over naive"), Evidence.AtMost((double)bytes / (trained.Count * sizeof(Real)), 0.3, "", "bytes over full precision"));
     }
 
-    /// <summary>The catalogue asks that it lower the error. What the scans of models this small read has hardly outliers to cut: the error is 0.8 to 1.02 of it, differently from model to model, so it is the mean over four of 32 channels.</summary>
-    [Claim("Cutting the largest numbers that the scan reads, at the percentile that is best on calibration text, costs the accuracy of what it writes on held-out text at most 2%, mean of four models")]
+    /// <summary>What the scans of models this small read has hardly outliers to cut: at one of the percentiles the error is 0.8 to 1.1 times as large, differently from model to model, and four times where a model needs its largest numbers. So none of them is taken where that is best on calibration text, and it is the mean over four of 32 channels.</summary>
+    [Claim("Cutting the largest numbers that the scan reads, at the percentile that is best on calibration text or not at all, lowers the error of what it writes on held-out text, mean of four models")]
     public static Evidence Clipping(ClaimRun run)
     {
         const int models = 4; double share = 0, all = 0; var chosen = new List<double>();
@@ -99,10 +99,10 @@ public static class QuambaPaper
         {
             var model = new DecoderModel(Narrow, Trained(run, Narrow, 300, m), Mamba); var recipe = new Quamba(model); recipe.Calibrate(() => See(run, model));
             double Error(string text, double? percentile) => Enumerable.Range(0, 4).Average(i => QuambaRuns.ScanError(model, recipe, Text.Batch(run.Rng[text], i, 16), percentile));
-            double best = Quamba.Percentiles.MinBy(p => Error("calibration", p)), plain = Error("held out", null);
-            chosen.Add(best); all += plain / models; share += Error("held out", best) / plain / models;
+            double? best = Quamba.Percentiles.Select(p => (double?)p).Append(null).MinBy(p => Error("calibration", p)); double plain = Error("held out", null);
+            chosen.Add(best ?? 100); all += plain / models; share += Error("held out", best) / plain / models;
         }
-        return Evidence.AtMost(share, 1.02, "", $"error with percentiles {string.Join(", ", chosen)} over that with the largest number ({all:f4})");
+        return Evidence.AtMost(share, 1, "", $"error with percentiles {string.Join(", ", chosen)} over that with the largest number ({all:f4})");
     }
 
     [Claim("A decoding step of a layer of 768 channels takes at most 0.9 of the time in eight bits")]
