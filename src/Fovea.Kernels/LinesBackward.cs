@@ -121,14 +121,14 @@ readonly unsafe struct LinesBackward<TScore, TWeights>(AttentionSize s, GridLine
                 for (last = first + 1; last < lines.Length && last - first < m.Batch && lines[last] == lines[last - 1] + 1; last++) ;
                 for (int i = first; i < Math.Min(lines.Length, last + m.Batch); i++)
                 {
-                    Real* k = f.data.K + ((long)kv * s.KeyRows + (long)lines[i] * f.grid.Length + any.Origin) * s.Dim, v = f.data.V + ((long)kv * s.KeyRows + (long)lines[i] * f.grid.Length + any.Origin) * s.ValueDim;
+                    long key = (long)kv * s.KeyRows + (long)lines[i] * f.grid.Length + any.Origin; Real* k = f.data.K + key * s.Dim, v = f.data.V + key * s.ValueDim;
                     if (i >= last) { LinesWindow.Ahead(k, s.Dim, any.Width); LinesWindow.Ahead(v, s.ValueDim, any.Width); continue; }
                     LinesWindow.Tiles<TLanes, V>(k, s.Dim, any.Width, any.Places, m.KT, (i - first) * any.Places); LinesWindow.Tiles<TLanes, V>(v, s.ValueDim, any.Width, any.Places, m.VT, (i - first) * any.Places);
                 }
                 for (int at = group.First, row = 0; at < group.Last; row += plan.Blocks[at++].Rows)
                 {
                     ref readonly var b = ref plan.Blocks[at]; ref int next = ref m.Next[at - group.First];
-                    for (; next < b.Seen && b.Key[next] <= lines[last - 1] && w.Open(b, next, Math.Min(m.Batch, lines[last - 1] + 1 - b.Key[next]), 0, b.Lines); next = w.Last)
+                    for (; next < b.Seen && b.Key[next] <= lines[last - 1] && w.Open(b, next, lines[last - 1] + 1 - b.Key[next], 0, b.Lines); next = w.Last)
                         done += Products(new(m, row, d, e), b, w, group.Index(b.Key[w.First]) - first, part, kv, head, dk, dv);
                 }
             }
@@ -171,7 +171,7 @@ readonly unsafe struct LinesBackward<TScore, TWeights>(AttentionSize s, GridLine
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         long Products(in Memory m, in GridLines.Block b, in LinesWindow w, int behind, in Part part, int kv, int head, Real* dk, Real* dv)
         {
-            var s = f.s; int n = b.Rows, width = b.Width, places = b.Places, columns = b.Columns, start = behind * places, x = start / Wide * Wide, less = behind - w.First; nint stride = m.Stride; long done = 0;
+            var s = f.s; int n = b.Rows, width = b.Width, places = b.Places, columns = b.Columns, start = behind * places, x = start / Wide * Wide; nint stride = m.Stride; long done = 0;
             for (int i = w.First; i < w.Last; i++)
             {
                 long own = part.Row(b.Key[i], b.Origin);
@@ -181,7 +181,7 @@ readonly unsafe struct LinesBackward<TScore, TWeights>(AttentionSize s, GridLine
             Real* P = m.P + (start - x), G = m.G + (start - x);
             for (; x < start + (w.Last - w.First) * places; x += Wide)
             {
-                var (low, high) = LinesWindow.Queries(b, Math.Max(w.First, x / places - less), Math.Min(w.Last, (x + Wide - 1) / places + 1 - less)); int row = low * columns, rows = (high - low) * columns; nint to = (low - w.From) * columns * stride + x - start;
+                var (low, high) = w.Tile(b, x, Wide, behind); int row = low * columns, rows = (high - low) * columns; nint to = (low - w.From) * columns * stride + x - start;
                 Micro.Column<TLanes, V>(m.Q + (nint)row * d, d, 1, rows, m.KT + (nint)x * s.Dim, Wide, P + to, stride, s.Dim, false);
                 Micro.Column<TLanes, V>(m.DO + (nint)row * e, e, 1, rows, m.VT + (nint)x * s.ValueDim, Wide, G + to, stride, s.ValueDim, false);
                 done += (long)rows * Wide * (s.Dim + s.ValueDim);

@@ -76,10 +76,10 @@ readonly unsafe struct LinesForward<TScore, TWeights>(AttentionSize s, GridLines
             for (int next = 0; w.Open(b, next, m.Window, from, to); next = w.Last)
             {
                 // A window may begin within a tile. Its first line stands at this index, and those behind it follow.
-                int at = group.Index(b.Key[w.First]), start = at * places, x = start / Wide * Wide, less = at - w.First; Real* scores = m.S + (start - x);
+                int at = group.Index(b.Key[w.First]), start = at * places, x = start / Wide * Wide; Real* scores = m.S + (start - x);
                 for (; x < start + (w.Last - w.First) * places; x += Wide)
                 {
-                    var (low, high) = LinesWindow.Queries(b, Math.Max(w.First, x / places - less), Math.Min(w.Last, (x + Wide - 1) / places + 1 - less)); low = Math.Max(low, from); high = Math.Min(high, to);
+                    var (low, high) = w.Tile(b, x, Wide, at); low = Math.Max(low, from); high = Math.Min(high, to);
                     if (low >= high) continue;
                     Micro.Column<TLanes, V>(m.Q + (nint)(low - from) * columns * s.Dim, s.Dim, 1, (high - low) * columns, tiles + (nint)x * s.Dim, Wide, scores + (low - from) * columns * stride + x - start, stride, s.Dim, false);
                     done += (long)(high - low) * columns * Wide * s.Dim;

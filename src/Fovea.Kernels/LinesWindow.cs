@@ -44,12 +44,15 @@ unsafe struct LinesWindow(Scratch scratch, int lines)
 
     /// <summary>Lines of queries that see any of these lines of keys.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static (int From, int To) Queries(in GridLines.Block b, int first, int last)
+    static (int From, int To) Queries(in GridLines.Block b, int first, int last)
     {
         var (from, to) = (b.From[first], b.To[first]);
         for (int i = first + 1; i < last; i++) (from, to) = (Math.Min(from, b.From[i]), Math.Max(to, b.To[i]));
         return (from, to);
     }
+
+    /// <summary>Lines of queries that see any of the lines of this window in the tile at place x, if its first line stands behind so many others there.</summary>
+    public readonly (int From, int To) Tile(in GridLines.Block b, int x, int wide, int behind) => Queries(b, Math.Max(First, First - behind + x / b.Places), Math.Min(Last, First - behind + (x + wide - 1) / b.Places + 1));
 
     /// <summary>The lines of this window that a line of queries sees. Uneven: not all of its queries see all between these.</summary>
     public readonly (int Start, int Stop, bool Uneven) Stretch(int line) => (start[line], stop[line], uneven[line] != 0);
